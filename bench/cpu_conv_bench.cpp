@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+//
+// The matrix products of the `cpu` device, on the layers of `small` and `lenet` and the 3x3 convolution 64 -> 64 at 14x14:
+// forward, input gradient and filter gradient, in GFLOP/s and as a share of the multiply-add peak measured in this run.
+// Only the operations of the formula count, not those on padding. Threads: GEMEL_THREADS. Instruction set: GEMEL_CPU_ISA.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/cpu_peak.h"
+#include "kernels/cpu/cpu.h"
+
+namespace gemel::bench {
+namespace {
+
+struct Free {
+  void operator()(float* p) const { std::free(p); }
+};
+using Floats = std::unique_ptr<float[], Free>;
+
+Floats normal(std::size_t count) {
+  Floats values(static_cast<float*>(std::aligned_alloc(256, (count * sizeof(float) + 255) / 256 * 256)));
+  std::mt19937 generator(1);
+  std::normal_distribution<float> distribution;
+  for (std::size_t i = 0; i < count; ++i) values[i] = distribution(generator);
+  return values;
+}
+
+// Peak of the run, measured on first use.
+double peak() {
+  static const double flops = peak_flops();
+  return flops;
+}
+
+template <class Pass>
+void time_pass(benchmark::State& state, double flops, const Pass& pass) {
+  for (auto _ : state) pass();
+  const double done = flops * static_cast<double>(state.iterations());
+  state.counters["GFLOP/s"] = benchmark::Counter(done / 1e9, benchmark::Counter::kIsRate);
+  state.counters["share"] = benchmark::Counter(done / peak(), benchmark::Counter::kIsRate);
+}
+
+enum class Pass { fprop, dgrad, wgrad };
+constexpr const char* kPassNames[] = {"fprop", "dgrad", "wgrad"};
+
+void conv2d(benchmark::State& state, const Conv2dShape& shape, Pass pass) {
+  const Kernels& kernels = cpu::kernels();
+  const auto x_count = static_cast<std::size_t>(shape.n) * shape.h * shape.w * shape.c;
+  const auto y_count = static_cast<std::size_t>(shape.n) * shape.p() * shape.q() * shape.k;
+  const auto w_count = static_cast<std::size_t>(shape.k) * shape.r * shape.s * shape.c;
+  const auto k_count = static_cast<std::size_t>(shape.k);
+  const Floats x = normal(x_count), y = normal(y_count), w = normal(w_count), bias = normal(k_count);
+  const std::size_t bytes = kernels.conv2d_scratch(shape);
+  const Floats scratch = normal(bytes / sizeof(float) + 1);
+  const Queue queue{.scratch = {scratch.get(), bytes}};
+  time_pass(state, 2.0 * static_cast<double>(y_count) * shape.r * shape.s * shape.c, [&] {
+    if (pass == Pass::fprop) kernels.conv2d_fprop(queue, shape, x.get(), w.get(), bias.get(), y.get());
+    if (pass == Pass::dgrad) kernels.conv2d_dgrad(queue, shape, y.get(), w.get(), x.get());
+    if (pass == Pass::wgrad) kernels.conv2d_wgrad(queue, shape, x.get(), y.get(), w.get(), bias.get());
+  });
+}
+
+void linear(benchmark::State& state, const LinearShape& shape, Pass pass) {
+  const Kernels& kernels = cpu::kernels();
+  const auto n = static_cast<std::size_t>(shape.n), in = static_cast<std::size_t>(shape.in);
+  const auto out = static_cast<std::size_t>(shape.out);
+  const Floats x = normal(n * in), y = normal(n * out), w = normal(in * out), bias = normal(out);
+  const std::size_t bytes = kernels.linear_scratch(shape);
+  const Floats scratch = normal(bytes / sizeof(float) + 1);
+  const Queue queue{.scratch = {scratch.get(), bytes}};
+  time_pass(state, 2.0 * static_cast<double>(n * in * out), [&] {
+    if (pass == Pass::fprop) kernels.linear_fprop(queue, shape, x.get(), w.get(), bias.get(), y.get());
+    if (pass == Pass::dgrad) kernels.linear_dgrad(queue, shape, y.get(), w.get(), x.get());
+    if (pass == Pass::wgrad) kernels.linear_wgrad(queue, shape, x.get(), y.get(), w.get(), bias.get());
+  });
+}
+
+struct NamedConv {
+  const char* name;
+  Conv2dShape shape;
+};
+struct NamedLinear {
+  const char* name;
+  LinearShape shape;
+};
+
+void add_benchmarks() {
+  const NamedConv convolutions[] = {
+      {"3x3_64_to_64_14x14_batch64", {64, 14, 14, 64, 64, 3, 3, 1, 1, 1, 1}},
+      {"small/3x3_1_to_32_28x28_batch256", {256, 28, 28, 1, 32, 3, 3, 1, 1, 1, 1}},
+      {"small/3x3_32_to_32_28x28_batch256", {256, 28, 28, 32, 32, 3, 3, 1, 1, 1, 1}},
+      {"small/3x3_32_to_64_14x14_batch256", {256, 14, 14, 32, 64, 3, 3, 1, 1, 1, 1}},
+      {"small/3x3_64_to_64_14x14_batch256", {256, 14, 14, 64, 64, 3, 3, 1, 1, 1, 1}},
+      {"lenet/5x5_1_to_20_28x28_batch256", {256, 28, 28, 1, 20, 5, 5}},
+      {"lenet/5x5_20_to_50_12x12_batch256", {256, 12, 12, 20, 50, 5, 5}},
+      {"3x3_stride2_64_to_64_14x14_batch64", {64, 14, 14, 64, 64, 3, 3, 2, 2, 1, 1}},
+      {"3x3_64_to_64_14x14_batch1", {1, 14, 14, 64, 64, 3, 3, 1, 1, 1, 1}},
+  };
+  const NamedLinear products[] = {{"small/3136_to_128_batch256", {256, 3136, 128}},
+                                  {"lenet/800_to_500_batch256", {256, 800, 500}},
+                                  {"lenet/500_to_128_batch256", {256, 500, 128}},
+                                  {"3136_to_128_batch1", {1, 3136, 128}}};
+  const auto add = [](const std::string& name, auto run, const auto& shape) {
+    for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
+      benchmark::RegisterBenchmark((name + "/" + kPassNames[static_cast<int>(pass)]).c_str(), run, shape, pass)
+          ->Unit(benchmark::kMillisecond)
+          ->UseRealTime();
+    }
+  };
+  for (const NamedConv& c : convolutions) add(std::string("conv2d/") + c.name, conv2d, c.shape);
+  for (const NamedLinear& l : products) add(std::string("linear/") + l.name, linear, l.shape);
+}
+
+}  // namespace
+}  // namespace gemel::bench
+
+int main(int argc, char** argv) {
+  gemel::bench::add_benchmarks();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::AddCustomContext("isa", std::string(gemel::cpu::isa_name()));
+  benchmark::AddCustomContext("threads", std::to_string(gemel::ThreadPool::instance().threads()));
+  benchmark::AddCustomContext("peak GFLOP/s", std::to_string(gemel::bench::peak_flops() / 1e9));
+  benchmark::AddCustomContext("copy GB/s", std::to_string(gemel::bench::copy_bytes() / 1e9));
+  benchmark::RunSpecifiedBenchmarks();
+}

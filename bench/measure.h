@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+//
+// Measuring: the core that `gemel bench` and the Google Benchmark programs share. A result that disagrees with the
+// reference has no speed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bench/peak.h"
+#include "engine/device.h"
+#include "siamese/loss.h"
+#include "tests/reference/run_case.h"
+
+namespace gemel::bench {
+
+// Calls that queue work on `stream`: warms up, then times batches of calls by the device's events until about
+// `at_least` seconds have passed. The median of the batches, which one disturbed batch does not move.
+double seconds_per_call(Device& device, Stream& stream, const std::function<void()>& call, double at_least = 0.2);
+
+struct Measurement {
+  std::string op, shape;
+  std::string problem;  // how it disagrees with the reference; empty: it agrees
+  double error = 0;     // the worst, as a share of the case's tolerance
+  double seconds = 0;   // of a call; 0 when wrong
+  reference::Cost cost{};
+  double flops() const { return seconds > 0 ? cost.flops / seconds : 0; }  // a second
+  double bytes() const { return seconds > 0 ? cost.bytes / seconds : 0; }
+};
+
+// Hands the case's device tensors to `timing`, as run_case prepares them; results are not compared.
+void with_tensors(Device& device, Stream& stream, const reference::OpCase& c,
+                  const std::function<void(const std::function<void()>& call)>& timing);
+Measurement check_case(Device& device, Stream& stream, const reference::OpCase& c);  // against the reference; no timing
+Measurement measure_case(Device& device, Stream& stream, const reference::OpCase& c, double at_least = 0.2);
+
+// The cases of all_cases(full) that are worth timing.
+std::vector<reference::OpCase> bench_cases();
+
+// A whole training step: gather, forward, loss, backward, optimizer.
+struct StepCase {
+  std::string net;
+  LossOptions loss;
+  int rows;
+  std::string name() const;
+};
+// `lenet` with contrastive pairs, as in Caffe's example, and `small` with semi-hard triplets.
+std::vector<StepCase> step_cases();
+
+struct StepMeasurement {
+  double seconds = 0;  // a step
+  double images = 0;   // a second
+  double flops = 0;    // a second; three times the forward pass: forward, input and parameter gradients
+  float loss = 0;      // mean over the measured steps; not finite: wrong
+};
+StepMeasurement measure_step(Device& device, const StepCase& c, double at_least = 1.0);
+
+}  // namespace gemel::bench

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random numbers as a function
+// of (seed, stream, counter), without state, so that any order and any device gives the same ones.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace gemel {
+
+// The seed is the key, the counter the lower and the stream the upper half of Philox's 128-bit counter.
+std::array<std::uint32_t, 4> philox4x32(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter);
+
+// 32 random bits -> [0, 1), from the upper 24: every value is a multiple of 2^-24.
+float unit_uniform(std::uint32_t bits);
+// 64 random bits -> two independent standard normal numbers (Box & Muller 1958), |z| < 6.7; computed in double.
+std::array<float, 2> box_muller(std::uint32_t bits0, std::uint32_t bits1);
+
+// A cursor over one Philox stream, with the distributions the engine needs.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
+  std::uint32_t bits();
+  float uniform();                       // [0, 1), 24 bits
+  float uniform(float low, float high);  // rounding may reach `high`
+  float normal();                        // Box-Muller; takes two words of bits
+  int below(int bound);                  // [0, bound), without bias; bound > 0
+
+ private:
+  std::uint64_t seed_, stream_, counter_ = 0;
+  std::array<std::uint32_t, 4> block_{};
+  int left_ = 0;
+};
+
+}  // namespace gemel

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// The ladder of the convolution: every rung by name, for tests and benchmarks. The table holds the one in use.
+#pragma once
+
+#include <span>
+
+#include "kernels/kernels.h"
+
+namespace gemel {
+
+struct Conv2dRung {
+  const char* name;  // the file's: "01_direct"
+  decltype(Kernels::conv2d_scratch) scratch;
+  decltype(Kernels::conv2d_fprop) fprop;
+  decltype(Kernels::conv2d_dgrad) dgrad;
+  decltype(Kernels::conv2d_wgrad) wgrad;
+
+  // `table` with this rung in it.
+  Kernels in(Kernels table) const {
+    table.conv2d_scratch = scratch;
+    table.conv2d_fprop = fprop;
+    table.conv2d_dgrad = dgrad;
+    table.conv2d_wgrad = wgrad;
+    return table;
+  }
+};
+
+namespace simt {
+std::span<const Conv2dRung> conv2d_rungs();
+}
+namespace cuda {
+std::span<const Conv2dRung> conv2d_rungs();
+}
+
+}  // namespace gemel

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+//
+// conv2d_wgrad for the CPU. Replaces the executor's filter gradient.
+//
+//   dw(k,r,s,c) += sum_{n,p,q} dy(n,p,q,k) x(n, p sh - ph + r, q sw - pw + s, c)      db(k) += sum_{n,p,q} dy(n,p,q,k)
+//
+// For one filter row r the S*C inputs under the filter are contiguous: a tile takes a few of them as its rows, a panel of
+// filters as its columns, and sums over the pixels of a band. Images are cut into a fixed number of chunks; each chunk
+// sums into a partial gradient (R*S*C, K) of its own, and the partials are added in order: the same bits on any number
+// of threads. Where a large filter bank allows few partials, the panels are shared out as well.
+#include "kernels/cpu/conv2d.h"
+
+namespace gemel::GEMEL_DEVICE {
+namespace {
+
+constexpr int kMaxChunks = 16;
+constexpr std::int64_t kPartialBytes = 64 << 20;  // of all partial gradients together
+constexpr int kBandPixels = 128;                  // x and dy of a band, one cache line a pixel each, stay in L1
+
+// Tile rows that cover `run` inputs with the least waste; ties to the taller tile. Four neighbouring floats never
+// straddle a cache line, which is why 4 rows beat 6 where the panel is 2 vectors wide.
+constexpr int wgrad_rows(int vectors, int run) {
+  constexpr int kCandidates[] = {12, 8, 6, 5, 4, 3, 2, 1};
+  const int most = kRegisters == 16 && vectors == 2 ? 5 : min(tile_rows(vectors), 12);
+  int best = 1;
+  for (int rows : kCandidates) {
+    if (rows > most || rows > run) continue;
+    const bool better = round_up(run, rows) < round_up(run, best) || best < 3;
+    if (better) best = rows;
+  }
+  return best;
+}
+
+template <int Rows>
+struct RowCount {
+  static constexpr int kRows = Rows;
+};
+
+template <class Size, class F>
+GEMEL_INLINE void with_rows(int rows, F&& f) {
+  constexpr int kMost = tile_rows(Size::kVectors);
+  if constexpr (kMost >= 12)
+    if (rows == 12) return f(RowCount<12>{});
+  if constexpr (kMost >= 8)
+    if (rows == 8) return f(RowCount<8>{});
+  if constexpr (kMost >= 6)
+    if (rows == 6) return f(RowCount<6>{});
+  if constexpr (kMost >= 5)
+    if (rows == 5) return f(RowCount<5>{});
+  if constexpr (kMost >= 4)
+    if (rows == 4) return f(RowCount<4>{});
+  if (rows == 3) return f(RowCount<3>{});
+  if (rows == 2) return f(RowCount<2>{});
+  return f(RowCount<1>{});
+}
+
+struct Wgrad {
+  int p, q;
+  int depth;           // R*S*C: rows of a partial
+  int columns;         // packed: floats of a row of a partial
+  int chunks, groups;  // of images, of panels
+  bool narrow;         // fewer filters than lanes: dy is copied with a pitch of whole vectors
+  Bands bands;
+  std::ptrdiff_t pitch;  // between input rows
+  float *partial, *bias_partial, *dy_buffer;
+  std::size_t dy_slot_floats = 0;
+
+  Wgrad(const Conv2dShape& s, Carver& carver) : p(output_rows(s)), q(output_columns(s)) {
+    depth = s.r * s.s * s.c;
+    columns = packed_columns(s.k);
+    const std::int64_t partial_bytes = std::int64_t{4} * depth * columns;
+    const std::int64_t fitting = kPartialBytes / partial_bytes;
+    chunks = max(1, min(min(s.n, kMaxChunks), fitting < kMaxChunks ? static_cast<int>(fitting) : kMaxChunks));
+    groups = min(panel_count(s.k), divide_up(kMaxChunks, chunks));
+    narrow = panel_at(s.k, 0).valid < panel_at(s.k, 0).lanes;
+    bands.in_place = s.pad_h == 0 && s.pad_w == 0;
+    bands.window_columns = (q - 1) * s.stride_w + s.s;
+    bands.rows = divide_up(p, divide_up(p, max(1, min(p, kBandPixels / q))));
+    bands.count = divide_up(p, bands.rows);
+    bands.window_rows = (bands.rows - 1) * s.stride_h + s.r;
+    pitch = std::ptrdiff_t{bands.in_place ? s.w : bands.window_columns} * s.c;
+    const int slots = slots_for(std::int64_t{chunks} * groups);
+    bands.take_buffers(carver, slots, s.c);
+    partial = carver.take<float>(static_cast<std::size_t>(chunks) * depth * columns);
+    bias_partial = carver.take<float>(static_cast<std::size_t>(chunks) * columns);
+    if (narrow) dy_slot_floats = static_cast<std::size_t>(bands.rows) * q * columns;
+    dy_buffer = carver.take<float>(slots * dy_slot_floats);
+  }
+
+  int first_panel(const Conv2dShape& s, int group) const { return panel_count(s.k) * group / groups; }
+
+  // Sums the images of a chunk into the columns of a group's panels.
+  void run_chunk(const Conv2dShape& s, const float* x, const float* dy, bool bias, int chunk, int group,
+                 int slot) const {
+    float* sum = partial + static_cast<std::size_t>(chunk) * depth * columns;
+    float* bias_sum = bias_partial + static_cast<std::size_t>(chunk) * columns;
+    const int panel_begin = first_panel(s, group), panel_end = first_panel(s, group + 1);
+    const int column_begin = panel_at(s.k, panel_begin).column;
+    const Panel last = panel_at(s.k, panel_end - 1);
+    const int column_count = last.column + last.width() - column_begin;
+    for (int i = 0; i < depth; ++i)
+      __builtin_memset(sum + static_cast<std::ptrdiff_t>(i) * columns + column_begin, 0, 4 * column_count);
+    __builtin_memset(bias_sum + column_begin, 0, 4 * column_count);
+
+    const int image_begin = static_cast<int>(std::int64_t{s.n} * chunk / chunks);
+    const int image_end = static_cast<int>(std::int64_t{s.n} * (chunk + 1) / chunks);
+    for (int image = image_begin; image < image_end; ++image) {
+      for (int band = 0; band < bands.count; ++band) {
+        const int row = band * bands.rows, rows = min(bands.rows, p - row);
+        const float* from = x + static_cast<std::ptrdiff_t>(image) * s.h * s.w * s.c;
+        if (bands.in_place) {
+          from += static_cast<std::ptrdiff_t>(row) * s.stride_h * s.w * s.c;
+        } else {
+          copy_window(from, s.h, s.w, s.c, row * s.stride_h - s.pad_h, (rows - 1) * s.stride_h + s.r, -s.pad_w,
+                      bands.window_columns, bands.slot(slot));
+          from = bands.slot(slot);
+        }
+        const float* g = dy + (static_cast<std::ptrdiff_t>(image) * p + row) * q * s.k;
+        if (narrow) g = widen(s, g, rows * q, slot);
+        for (int index = panel_begin; index < panel_end; ++index) {
+          const Panel panel = panel_at(s.k, index);
+          with_size(panel, [&](auto size) {
+            using Size = decltype(size);
+            with_rows<Size>(wgrad_rows(Size::kVectors, s.s * s.c),
+                            [&](auto tile) { sum_panel<Size, decltype(tile)::kRows>(s, panel, from, g, rows, sum); });
+            if (bias) sum_bias<Size>(s, panel, g, rows * q, bias_sum);
+          });
+        }
+      }
+    }
+  }
+
+  // Copies `pixels` pixels of dy to a pitch of whole vectors, the rest zero.
+  const float* widen(const Conv2dShape& s, const float* dy, int pixels, int slot) const {
+    float* out = dy_buffer + slot * dy_slot_floats;
+    for (int i = 0; i < pixels; ++i) {
+      for (int k = 0; k < columns; ++k)
+        out[i * columns + k] = k < s.k ? dy[static_cast<std::ptrdiff_t>(i) * s.k + k] : 0.0f;
+    }
+    return out;
+  }
+
+  std::ptrdiff_t dy_pitch(const Conv2dShape& s) const { return narrow ? columns : s.k; }
+
+  template <class Size, int Rows>
+  void sum_panel(const Conv2dShape& s, const Panel& panel, const float* x, const float* dy, int rows,
+                 float* sum) const {
+    const int run = s.s * s.c, last = panel.last_column - panel.column;
+    const std::ptrdiff_t step = std::ptrdiff_t{s.stride_w} * s.c, dy_step = dy_pitch(s);
+    for (int r = 0; r < s.r; ++r) {
+      for (int m = 0; m < run; m += Rows) {
+        const int first = min(m, run - Rows);  // the last tile moves back and leaves alone what is summed already
+        Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
+        for (int i = 0; i < rows; ++i) {
+          multiply_columns<Size>(c, x + (std::ptrdiff_t{i} * s.stride_h + r) * pitch + first, step,
+                                 dy + std::ptrdiff_t{i} * q * dy_step + panel.column, dy_step, last, q);
+        }
+        float* to = sum + (std::ptrdiff_t{r} * run + first) * columns + panel.column;
+        GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+          if (first + i < m) continue;
+          GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+            float* at = to + std::ptrdiff_t{i} * columns + j * Size::kLanes;
+            store<Size::kLanes>(at, load<Size::kLanes>(at) + c[i][j]);
+          }
+        }
+      }
+    }
+  }
+
+  template <class Size>
+  void sum_bias(const Conv2dShape& s, const Panel& panel, const float* dy, int pixels, float* sum) const {
+    TileRow<Size> c = {};
+    const int last = panel.last_column - panel.column;
+    dy += panel.column;
+    for (int i = 0; i < pixels; ++i, dy += dy_pitch(s)) {
+      for (int j = 0; j < Size::kVectors; ++j) {
+        c[j] += load<Size::kLanes>(dy + (j + 1 < Size::kVectors ? j * Size::kLanes : last));
+      }
+    }
+    for (int j = 0; j < Size::kVectors; ++j) {
+      float* at = sum + panel.column + j * Size::kLanes;
+      store<Size::kLanes>(at, load<Size::kLanes>(at) + c[j]);
+    }
+  }
+
+  // Adds the partials of rows [begin, end) of (R*S*C) to dw, a block of rows at a time so that both sides move whole
+  // cache lines.
+  void reduce(const Conv2dShape& s, int begin, int end, float* dw) const {
+    for (int index = 0; index < panel_count(s.k); ++index) {
+      const Panel panel = panel_at(s.k, index);
+      with_size(panel, [&](auto size) {
+        using Size = decltype(size);
+        for (int j = 0; j < Size::kVectors; ++j) {
+          const int packed = panel.column + j * Size::kLanes, repeated = packed - panel.column_of(j);
+          float* to = dw + static_cast<std::ptrdiff_t>(panel.column_of(j)) * depth;
+          float block[kReduceRows][Size::kLanes];
+          for (int i = begin; i < end; ++i) {
+            Vec<Size::kLanes> total{};
+            for (int chunk = 0; chunk < chunks; ++chunk) {
+              total +=
+                  load<Size::kLanes>(partial + (static_cast<std::ptrdiff_t>(chunk) * depth + i) * columns + packed);
+            }
+            store<Size::kLanes>(block[i - begin], total);
+          }
+          for (int e = repeated; e < panel.valid; ++e) {
+            for (int i = begin; i < end; ++i) to[static_cast<std::ptrdiff_t>(e) * depth + i] += block[i - begin][e];
+          }
+        }
+      });
+    }
+  }
+
+  void reduce_bias(const Conv2dShape& s, float* db) const {
+    for (int index = 0; index < panel_count(s.k); ++index) {
+      const Panel panel = panel_at(s.k, index);
+      for (int j = 0; j < panel.vectors; ++j) {
+        const int packed = panel.column + j * panel.lanes, k = panel.column_of(j);
+        for (int e = packed - k; e < panel.valid; ++e) {
+          float total = 0;
+          for (int chunk = 0; chunk < chunks; ++chunk)
+            total += bias_partial[static_cast<std::ptrdiff_t>(chunk) * columns + packed + e];
+          db[k + e] += total;
+        }
+      }
+    }
+  }
+
+  static constexpr int kReduceRows = 32;
+};
+
+}  // namespace
+
+void conv2d_wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw, float* db) {
+  if (s.n == 0) return;
+  Carver carver(queue.scratch.data);
+  const Wgrad pass(s, carver);
+  require_scratch(queue, carver.used(), "conv2d_wgrad");
+  parallel(std::int64_t{pass.chunks} * pass.groups, [&](std::int64_t item, int slot) {
+    pass.run_chunk(s, x, dy, db != nullptr, static_cast<int>(item / pass.groups), static_cast<int>(item % pass.groups),
+                   slot);
+  });
+  parallel(divide_up(pass.depth, Wgrad::kReduceRows), [&](std::int64_t item, int) {
+    const int begin = static_cast<int>(item) * Wgrad::kReduceRows;
+    pass.reduce(s, begin, min(begin + Wgrad::kReduceRows, pass.depth), dw);
+  });
+  if (db != nullptr) pass.reduce_bias(s, db);
+}
+
+std::size_t conv2d_wgrad_scratch(const Conv2dShape& s) {
+  Carver carver(nullptr);
+  const Wgrad pass(s, carver);
+  return carver.used();
+}
+
+}  // namespace gemel::GEMEL_DEVICE

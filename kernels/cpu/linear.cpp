@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+//
+// linear_fprop, linear_dgrad and linear_wgrad for the CPU. Replaces the executor's tiled matrix product.
+//
+//   fprop  y(n,o)  = b(o) + sum_i x(n,i) w(o,i)
+//   dgrad  dx(n,i) = sum_o dy(n,o) w(o,i)
+//   wgrad  dw(o,i) += sum_n dy(n,o) x(n,i)      db(o) += sum_n dy(n,o)
+//
+// Work: an item is one panel of columns (for fprop and dgrad: times a block of rows), which packs the piece of its right
+// operand that it needs, kDepth rows at a time, into an L1-sized buffer. Accumulators rest in scratch between
+// the pieces. Every element is one chain of multiply-adds in the order of the sum, so a row has the same bits in any batch.
+#include "kernels/cpu/checks.h"
+#include "kernels/cpu/parallel.h"
+#include "kernels/cpu/scratch.h"
+#include "kernels/cpu/tile.h"
+
+namespace gemel::GEMEL_DEVICE {
+namespace {
+
+constexpr int kDepth = 256;     // rows of B packed at a time: 16 KB at 16 columns
+constexpr int kRowBlock = 128;  // rows of x or dy per item: a piece of B is packed once for so many
+constexpr int kMaxWidth = 48;   // widest panel, in floats
+
+struct Slots {
+  float *packed, *sums;  // of each slot: kDepth x kMaxWidth, kRowBlock x kMaxWidth
+  Slots(int items, Carver& carver) {
+    const std::size_t slots = slots_for(items);
+    packed = carver.take<float>(slots * kDepth * kMaxWidth);
+    sums = carver.take<float>(slots * kRowBlock * kMaxWidth);
+  }
+  float* packed_of(int slot) const { return packed + std::ptrdiff_t{slot} * kDepth * kMaxWidth; }
+  float* sums_of(int slot) const { return sums + std::ptrdiff_t{slot} * kRowBlock * kMaxWidth; }
+};
+
+// y[rows][n columns] = a[rows][depth] B + bias for one panel and a block of at most kRowBlock rows. pack(size, first,
+// length, out) packs rows [first, first + length) of the panel of B.
+template <class Size, class Pack>
+void multiply_block(const Panel& panel, int rows, int depth, const float* a, float* packed, float* sums,
+                    const Pack& pack, const float* bias, float* y, std::ptrdiff_t y_pitch) {
+  constexpr int kRows = tile_rows(Size::kVectors);
+  for (int first = 0; first < depth; first += kDepth) {
+    const int length = min(kDepth, depth - first);
+    pack(Size{}, first, length, packed);
+    for (int row = 0; row < rows; row += kRows) {
+      const float* pointers[kRows];
+      GEMEL_UNROLL for (int i = 0; i < kRows; ++i) pointers[i] =
+          a + std::ptrdiff_t{min(row + i, rows - 1)} * depth + first;
+      Vec<Size::kLanes> c[kRows][Size::kVectors] = {};
+      if (first > 0) {
+        GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
+          const float* from = sums + min(row + i, rows - 1) * Size::kWidth;
+          GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] = load<Size::kLanes>(from + j * Size::kLanes);
+        }
+      }
+      multiply_rows<Size>(c, pointers, 0, length, packed);
+      if (first + length < depth) {
+        GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
+          if (row + i >= rows) continue;
+          float* to = sums + (row + i) * Size::kWidth;
+          GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) store<Size::kLanes>(to + j * Size::kLanes, c[i][j]);
+        }
+        continue;
+      }
+      TileRow<Size> b = {};
+      if (bias != nullptr) load_columns<Size>(bias, b, panel);
+      GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
+        if (row + i >= rows) continue;
+        GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += b[j];
+        store_columns<Size>(y + (row + i) * y_pitch, c[i], panel);
+      }
+    }
+  }
+}
+
+// y(n,columns) = a(n,depth) B + bias.
+template <class Pack>
+void multiply(const char* entry, const Queue& queue, int n, int depth, int columns, const float* a, const Pack& pack,
+              const float* bias, float* y) {
+  const int row_blocks = divide_up(n, kRowBlock), items = panel_count(columns) * row_blocks;
+  Carver carver(queue.scratch.data);
+  const Slots slots(items, carver);
+  require_scratch(queue, carver.used(), entry);
+  parallel(items, [&](std::int64_t item, int slot) {
+    const Panel panel = panel_at(columns, static_cast<int>(item) / row_blocks);
+    const int row = static_cast<int>(item) % row_blocks * kRowBlock;
+    with_size(panel, [&](auto size) {
+      multiply_block<decltype(size)>(
+          panel, min(kRowBlock, n - row), depth, a + static_cast<std::ptrdiff_t>(row) * depth, slots.packed_of(slot),
+          slots.sums_of(slot), [&](auto s, int first, int length, float* out) { pack(s, panel, first, length, out); },
+          bias, y + static_cast<std::ptrdiff_t>(row) * columns, columns);
+    });
+  });
+}
+
+// Tile rows for dw; four neighbouring floats never straddle a cache line (see conv2d_wgrad.cpp).
+constexpr int wgrad_tile_rows(int vectors) {
+  return kRegisters == 16 && vectors == 2 ? 4 : min(tile_rows(vectors), 12);
+}
+
+// Rows [first, first + Rows) of one panel of dw, of which rows before `begin` are left alone.
+template <class Size, int Rows>
+GEMEL_INLINE void sum_tile(const LinearShape& s, const Panel& panel, const float* dy, const float* packed, int batch,
+                           int first, int begin, float* dw) {
+  Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
+  multiply_columns<Size>(c, dy + first, s.out, packed, Size::kWidth, (Size::kVectors - 1) * Size::kLanes, batch);
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+    if (first + i < begin) continue;
+    float* row = dw + static_cast<std::ptrdiff_t>(first + i) * s.in;
+    TileRow<Size> old;  // all of it is read before any of it is written: the last vector may overlap its neighbour
+    load_columns<Size>(row, old, panel);
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += old[j];
+    store_columns<Size>(row, c[i], panel);
+  }
+}
+
+template <class Size>
+void sum_panel(const LinearShape& s, const Panel& panel, const float* x, const float* dy, float* packed, float* dw) {
+  constexpr int kRows = wgrad_tile_rows(Size::kVectors);
+  for (int n = 0; n < s.n; n += kDepth) {
+    const int batch = min(kDepth, s.n - n);
+    pack_rows<Size>(panel, batch, x + static_cast<std::ptrdiff_t>(n) * s.in, s.in, packed);
+    const float* g = dy + static_cast<std::ptrdiff_t>(n) * s.out;
+    if (s.out < kRows) {
+      for (int o = 0; o < s.out; ++o) sum_tile<Size, 1>(s, panel, g, packed, batch, o, o, dw);
+    } else {
+      for (int o = 0; o < s.out; o += kRows) {
+        sum_tile<Size, kRows>(s, panel, g, packed, batch, min(o, s.out - kRows), o, dw);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void linear_fprop(Queue queue, const LinearShape& s, const float* x, const float* w, const float* bias, float* y) {
+  const auto pack = [&](auto size, const Panel& panel, int first, int length, float* out) {
+    pack_transposed<decltype(size)>(panel, length, w + first, s.in, out);
+  };
+  multiply("linear_fprop", queue, s.n, s.in, s.out, x, pack, bias, y);
+}
+
+void linear_dgrad(Queue queue, const LinearShape& s, const float* dy, const float* w, float* dx) {
+  const auto pack = [&](auto size, const Panel& panel, int first, int length, float* out) {
+    pack_rows<decltype(size)>(panel, length, w + static_cast<std::ptrdiff_t>(first) * s.in, s.in, out);
+  };
+  multiply("linear_dgrad", queue, s.n, s.out, s.in, dy, pack, nullptr, dx);
+}
+
+void linear_wgrad(Queue queue, const LinearShape& s, const float* x, const float* dy, float* dw, float* db) {
+  if (s.n == 0) return;
+  Carver carver(queue.scratch.data);
+  const Slots slots(panel_count(s.in), carver);
+  require_scratch(queue, carver.used(), "linear_wgrad");
+  parallel(panel_count(s.in), [&](std::int64_t item, int slot) {
+    const Panel panel = panel_at(s.in, static_cast<int>(item));
+    with_size(panel, [&](auto size) { sum_panel<decltype(size)>(s, panel, x, dy, slots.packed_of(slot), dw); });
+  });
+  if (db == nullptr) return;
+  for (int n = 0; n < s.n; ++n) {
+    for (int o = 0; o < s.out; ++o) db[o] += dy[static_cast<std::ptrdiff_t>(n) * s.out + o];
+  }
+}
+
+std::size_t linear_scratch(const LinearShape& s) {
+  Carver carver(nullptr);
+  const Slots slots(max(panel_count(s.out), panel_count(s.in)) * divide_up(s.n, kRowBlock), carver);
+  return carver.used();
+}
+
+}  // namespace gemel::GEMEL_DEVICE

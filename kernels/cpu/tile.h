@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//
+// The register tile that all matrix products of kernels/cpu/ share: c[Rows][Vectors] += A[Rows][k] * B[k][Vectors]. The
+// accumulators live in registers for the whole of k; each step reads `Vectors` vectors of B and broadcasts one float per
+// row of A. Every element is one chain of multiply-adds in the order of k, whatever the tile's size: that is why
+// results depend neither on the batch nor on where a row falls in a tile.
+#pragma once
+
+#include "kernels/cpu/panel.h"
+
+namespace gemel::GEMEL_DEVICE {
+namespace {
+
+// Rows of a tile `vectors` wide: the accumulators, the vectors of B and the broadcast must fit the registers (and a
+// product, without fused multiply-add).
+constexpr int tile_rows(int vectors) {
+  if (kRegisters == 32) return vectors == 1 ? 14 : vectors == 2 ? 12 : vectors == 3 ? 8 : 5;
+  if (!kFusedMultiplyAdd && vectors == 3) return 3;
+  return vectors == 1 ? 12 : vectors == 2 ? 6 : 4;
+}
+
+template <class Size>
+using TileRow = Vec<Size::kLanes>[Size::kVectors];
+
+template <class Size>
+GEMEL_INLINE void load_b(const float* b, TileRow<Size>& v) {
+  GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+    Vec<Size::kLanes> t = load<Size::kLanes>(b + j * Size::kLanes);
+    GEMEL_KEEP_IN_REGISTER(t);
+    v[j] = t;
+  }
+}
+
+// A by row pointers: row i is a[i][0..length). B: packed rows of Size::kWidth floats.
+template <class Size, int Rows>
+GEMEL_INLINE void multiply_rows(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], const float* const (&a)[Rows],
+                                std::ptrdiff_t offset, int length, const float* b) {
+  for (int k = 0; k < length; ++k, b += Size::kWidth) {
+    TileRow<Size> v;
+    load_b<Size>(b, v);
+    GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+      const Vec<Size::kLanes> s = broadcast<Size::kLanes>(a[i][offset + k]);
+      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += s * v[j];
+    }
+  }
+}
+
+// A transposed: its rows are neighbours, step k reads a[0..Rows), and the next step lies a_pitch floats further. B: rows
+// b_pitch floats apart; `last` is where the panel's last vector starts (the others are neighbours from 0).
+template <class Size, int Rows>
+GEMEL_INLINE void multiply_columns(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], const float* a, std::ptrdiff_t a_pitch,
+                                   const float* b, std::ptrdiff_t b_pitch, int last, int length) {
+  for (int k = 0; k < length; ++k, a += a_pitch, b += b_pitch) {
+    TileRow<Size> v;
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      Vec<Size::kLanes> t = load<Size::kLanes>(b + (j + 1 < Size::kVectors ? j * Size::kLanes : last));
+      GEMEL_KEEP_IN_REGISTER(t);
+      v[j] = t;
+    }
+    GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+      const Vec<Size::kLanes> s = broadcast<Size::kLanes>(a[i]);
+      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += s * v[j];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gemel::GEMEL_DEVICE

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//
+// The device's table: each entry points at the rung in use.
+#include "kernels/entries.h"
+
+namespace gemel::GEMEL_DEVICE {
+
+#define GEMEL_TEXT_(x) #x
+#define GEMEL_TEXT(x) GEMEL_TEXT_(x)
+
+const Kernels& kernels() {
+  static constexpr Kernels table{
+      .name = GEMEL_TEXT(GEMEL_DEVICE),
+      .conv2d_scratch = conv2d_scratch,
+      .conv2d_fprop = conv2d_fprop,
+      .conv2d_dgrad = conv2d_dgrad,
+      .conv2d_wgrad = conv2d_wgrad,
+      .linear_scratch = linear_scratch,
+      .linear_fprop = linear_fprop,
+      .linear_dgrad = linear_dgrad,
+      .linear_wgrad = linear_wgrad,
+      .maxpool2d_forward = maxpool2d_forward,
+      .maxpool2d_backward = maxpool2d_backward,
+      .avgpool2d_forward = avgpool2d_forward,
+      .avgpool2d_backward = avgpool2d_backward,
+      .activation_forward = activation_forward,
+      .activation_backward = activation_backward,
+      .l2_normalize_forward = l2_normalize_forward,
+      .l2_normalize_backward = l2_normalize_backward,
+      .paired_distance = paired_distance,
+      .pairwise_distance = pairwise_distance,
+      .contrastive = contrastive,
+      .triplet = triplet,
+      .pairwise_backward = pairwise_backward,
+      .loss_reduce = loss_reduce,
+      .sgd = sgd,
+      .adam = adam,
+      .begin_step = begin_step,
+      .end_step = end_step,
+      .image_to_float = image_to_float,
+      .gather_labels = gather_labels,
+  };
+  return table;
+}
+
+}  // namespace gemel::GEMEL_DEVICE

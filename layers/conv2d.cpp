@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//
+// Conv2d: shapes and text; the arithmetic is the device's.
+#include "layers/conv2d.h"
+
+namespace gemel {
+
+std::unique_ptr<Layer> Conv2d::parse(TextLine& line) {
+  Conv2dOptions options{.filters = line.number("number of filters", 1, kMaxChannels),
+                        .window = line.size("filter size", 1, kMaxWindow)};
+  while (line.more()) {
+    const std::string_view option = line.option({"stride", "pad", "init", "nobias"});
+    if (option == "stride") options.stride = line.size("stride", 1, kMaxWindow);
+    if (option == "pad") {
+      options.same = line.take("same");
+      if (!options.same) options.pad = line.size("padding", 0, kMaxWindow);
+    }
+    if (option == "init") options.init = parse_weight_init(line);
+    if (option == "nobias") options.bias = false;
+  }
+  return std::make_unique<Conv2d>(options);
+}
+
+std::string Conv2d::text() const {
+  const Conv2dOptions& o = options_;
+  std::string line = concat("conv ", o.filters, " ", o.window.h, "x", o.window.w);
+  if (o.stride.h != 1 || o.stride.w != 1) line += " stride " + size_text(o.stride.h, o.stride.w);
+  if (o.same) {
+    line += " pad same";
+  } else if (o.pad.h != 0 || o.pad.w != 0) {
+    line += " pad " + size_text(o.pad.h, o.pad.w);
+  }
+  line += weight_init_text(o.init);
+  if (!o.bias) line += " nobias";
+  return line;
+}
+
+std::string Conv2d::describe() const {
+  const Conv2dOptions& o = options_;
+  std::string text = "Conv2d(";
+  if (shape_.c > 0) text += concat(shape_.c, " -> ");
+  text += concat(o.filters, ", ", o.window.h, "x", o.window.w);
+  if (o.stride.h != 1 || o.stride.w != 1) text += ", stride " + size_text(o.stride.h, o.stride.w);
+  if (o.same) {
+    text += ", pad same";
+  } else if (o.pad.h != 0 || o.pad.w != 0) {
+    text += ", pad " + size_text(o.pad.h, o.pad.w);
+  }
+  return text + ")";
+}
+
+Shape Conv2d::build(const Shape& input, const std::string& prefix, Parameters& parameters) {
+  check_image(describe(), input);
+  Conv2dOptions& o = options_;
+  shape_.c = input[2];
+  if (o.filters < 1) throw ShapeError(concat(describe(), ": the number of filters must be at least 1"));
+  if (o.same) {
+    if (o.window.h % 2 == 0 || o.window.w % 2 == 0) {
+      throw ShapeError(concat(describe(), ": pad same needs odd filter sizes"));
+    }
+    o.pad = {(o.window.h - 1) / 2, (o.window.w - 1) / 2};
+  }
+  check_window(describe(), {input[0], input[1]}, o.window, o.stride, o.pad);
+  shape_ = {.n = 0,
+            .h = input[0],
+            .w = input[1],
+            .c = input[2],
+            .k = o.filters,
+            .r = o.window.h,
+            .s = o.window.w,
+            .stride_h = o.stride.h,
+            .stride_w = o.stride.w,
+            .pad_h = o.pad.h,
+            .pad_w = o.pad.w};
+
+  const Shape weight{shape_.k, shape_.r, shape_.s, shape_.c}, output{shape_.p(), shape_.q(), shape_.k};
+  check_count(describe(), "weight", weight);
+  check_count(describe(), "output", output);
+  const int taps = shape_.r * shape_.s;
+  weight_ =
+      parameters.declare(prefix + ".weight", weight, weight_initializer(o.init, taps * shape_.c, taps * shape_.k));
+  if (o.bias) bias_ = parameters.declare(prefix + ".bias", {shape_.k}, {});
+  return output;
+}
+
+Conv2dShape Conv2d::shape_of(int n) const {
+  Conv2dShape shape = shape_;
+  shape.n = n;
+  return shape;
+}
+
+std::size_t Conv2d::scratch_bytes(const PlanContext& context) const {
+  return context.kernels.conv2d_scratch(shape_of(context.n));
+}
+
+double Conv2d::flops() const { return 2.0 * shape_.p() * shape_.q() * shape_.k * shape_.r * shape_.s * shape_.c; }
+
+void Conv2d::forward(const LayerContext& context, const ForwardIo& io) const {
+  const Parameters& parameters = context.parameters;
+  context.kernels.conv2d_fprop(context.queue, shape_of(io.n), io.x, parameters.value(weight_),
+                               options_.bias ? parameters.value(bias_) : nullptr, io.y);
+}
+
+void Conv2d::backward(const LayerContext& context, const BackwardIo& io) const {
+  const Parameters& parameters = context.parameters;
+  const Conv2dShape shape = shape_of(io.n);
+  context.kernels.conv2d_wgrad(context.queue, shape, io.x, io.dy, parameters.gradient(weight_),
+                               options_.bias ? parameters.gradient(bias_) : nullptr);
+  if (io.dx != nullptr) context.kernels.conv2d_dgrad(context.queue, shape, io.dy, parameters.value(weight_), io.dx);
+}
+
+}  // namespace gemel

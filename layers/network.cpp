@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+//
+// Network: building layers in order, names of parameters, text, table.
+#include "layers/network.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iomanip>
+#include <iterator>
+#include <map>
+#include <sstream>
+
+#include "layers/layer_checks.h"
+#include "layers/linear.h"
+#include "layers/network_text.h"
+
+namespace gemel {
+namespace {
+
+// "conv 20 5x5" -> "conv": the layer's kind, from which its parameters are named.
+std::string keyword_of(const Layer& layer) {
+  const std::string text = layer.text();
+  return text.substr(0, text.find_first_of(" \n"));
+}
+
+std::vector<std::unique_ptr<Layer>> take_layers(ParsedNetwork& parsed, std::vector<std::string>& places) {
+  std::vector<std::unique_ptr<Layer>> layers;
+  for (ParsedLayer& entry : parsed.layers) {
+    layers.push_back(std::move(entry.layer));
+    places.push_back(std::move(entry.place));
+  }
+  return layers;
+}
+
+const Preset* find_preset(const std::string& name) {
+  const std::vector<Preset>& presets = network_presets();
+  const auto found = std::find_if(presets.begin(), presets.end(), [&](const Preset& p) { return p.name == name; });
+  return found == presets.end() ? nullptr : &*found;
+}
+
+std::string known_presets() {
+  std::string names;
+  for (const Preset& preset : network_presets()) names += concat(names.empty() ? "" : ", ", preset.name);
+  return names;
+}
+
+std::string read_preset_or_file(const std::string& preset_or_file) {
+  if (const Preset* preset = find_preset(preset_or_file)) return preset->text;
+  std::ifstream file(preset_or_file, std::ios::binary);
+  // A directory opens on some systems and fails at the first read; a file may be empty.
+  if (file) file.peek();
+  if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
+    throw InputError(
+        concat(preset_or_file, ": cannot be read as a network file, and is not a preset (", known_presets(), ")"));
+  }
+  constexpr std::size_t kEnough = (1 << 20) + 1;  // one more than the parser takes
+  file.clear();
+  std::string text(kEnough, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(kEnough));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return text;
+}
+
+}  // namespace
+
+Network Network::make(const Shape& input, std::vector<std::unique_ptr<Layer>> layers) {
+  return Network(input, std::move(layers), std::vector<std::string>());
+}
+
+Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers, const std::vector<std::string>& places)
+    : input_(input), layers_(std::move(layers)) {
+  check_image("Network", input_);
+  check_count("Network", "input", input_);
+  if (layers_.empty()) throw ShapeError("Network: no layers");
+  std::map<std::string, int> numbers;
+  Shape shape = input_;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    shapes_.push_back(shape);
+    const std::size_t earlier = parameters_.parameter_count();
+    const std::string keyword = keyword_of(*layers_[i]);
+    try {
+      shape = layers_[i]->build(shape, keyword + std::to_string(++numbers[keyword]), parameters_);
+    } catch (const ShapeError& error) {
+      if (places.empty()) throw;
+      throw ShapeError(concat(places[i], ": ", error.what()));
+    }
+    layer_parameters_.push_back(parameters_.parameter_count() - earlier);
+  }
+  shapes_.push_back(shape);
+  if (shape.rank() != 1) {
+    throw ShapeError(concat(places.empty() ? "Network" : places.back(), ": the last layer's output is ", shape.str(),
+                            ", an embedding is one row of numbers; end with 'linear N' or 'flatten'"));
+  }
+  output_ = shape;
+}
+
+Network Network::parse(std::string_view text, const std::string& name) {
+  ParsedNetwork parsed = parse_network_text(text, name);
+  std::vector<std::string> places;
+  std::vector<std::unique_ptr<Layer>> layers = take_layers(parsed, places);
+  return Network(parsed.input, std::move(layers), places);
+}
+
+Network Network::load(const std::string& preset_or_file) {
+  return parse(read_preset_or_file(preset_or_file), preset_or_file);
+}
+
+Network Network::for_input(const std::string& preset_or_file, const Shape& input, int embedding) {
+  if (embedding < 0 || embedding > kMaxChannels) {
+    throw InputError(
+        concat("the embedding size must be 1 to ", kMaxChannels, ", or 0 for the network's own, not ", embedding));
+  }
+  ParsedNetwork parsed = parse_network_text(read_preset_or_file(preset_or_file), preset_or_file);
+  std::vector<std::string> places;
+  std::vector<std::unique_ptr<Layer>> layers = take_layers(parsed, places);
+  if (embedding != 0) {
+    const auto last = std::find_if(layers.rbegin(), layers.rend(), [](const std::unique_ptr<Layer>& layer) {
+      return dynamic_cast<const Linear*>(layer.get()) != nullptr;
+    });
+    if (last == layers.rend()) {
+      throw InputError(concat(preset_or_file, ": no linear layer whose width could be set to ", embedding));
+    }
+    *last = dynamic_cast<const Linear&>(**last).with_features(embedding);
+  }
+  return Network(input, std::move(layers), places);
+}
+
+std::vector<std::string> Network::presets() {
+  std::vector<std::string> names;
+  for (const Preset& preset : network_presets()) names.push_back(preset.name);
+  return names;
+}
+
+std::string Network::preset_text(const std::string& preset) {
+  const Preset* found = find_preset(preset);
+  if (found == nullptr) throw InputError(concat("unknown preset '", preset, "'; known: ", known_presets()));
+  return found->text;
+}
+
+std::string Network::text() const {
+  std::string text = "input " + input_.str() + "\n";
+  for (const auto& layer : layers_) text += layer->text() + "\n";
+  return text;
+}
+
+double Network::flops() const {
+  double sum = 0;
+  for (const auto& layer : layers_) sum += layer->flops();
+  return sum;
+}
+
+std::string Network::table() const {
+  std::ostringstream out;
+  const auto row = [&](const std::string& layer, const std::string& output, const std::string& parameters,
+                       const std::string& mflop) {
+    out << std::left << std::setw(40) << layer << std::right << std::setw(16) << output << std::setw(14) << parameters
+        << std::setw(12) << mflop << "\n";
+  };
+  const auto mflop = [](double flops) {
+    std::ostringstream number;
+    number << std::fixed << std::setprecision(3) << flops / 1e6;
+    return number.str();
+  };
+  row("layer", "output", "parameters", "MFLOP");
+  row("input", input_.str(), "", "");
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    row(layers_[i]->describe(), shapes_[i + 1].str(), std::to_string(layer_parameters_[i]), mflop(layers_[i]->flops()));
+  }
+  row("total", output_.str(), std::to_string(parameters_.parameter_count()), mflop(flops()));
+  return out.str();
+}
+
+}  // namespace gemel

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//
+// How well distances tell same from different: exact ROC by sorting, and retrieval. Smaller distance = more alike.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "siamese/dataset.h"
+
+namespace gemel {
+
+struct RocPoint {
+  double far, tar;  // false accept rate, true accept rate when d <= threshold is "same"
+  float threshold;
+};
+
+struct Verification {
+  std::size_t same = 0, different = 0;  // pairs
+  double auc = 0;                       // P(d_same < d_different) + P(equal)/2: ties count half
+  double eer = 0;                       // where FAR = 1 - TAR, interpolated
+  float eer_threshold = 0;
+  double best_accuracy = 0;                       // largest (TAR + 1 - FAR) / 2 over thresholds
+  float best_threshold = 0;                       // midway between the neighbouring distances; the lowest of equals
+  double tar_at_far_1e2 = 0, tar_at_far_1e3 = 0;  // largest TAR with FAR <= 1e-2, 1e-3
+  std::vector<RocPoint> roc;                      // thinned to at most 500 points
+};
+
+// distances[i] of a pair, same[i] whether one identity. Throws Error without a same or without a different pair, or on
+// NaN.
+Verification verify_pairs(std::span<const float> distances, std::span<const std::uint8_t> same);
+
+struct PairList {
+  std::vector<std::int32_t> a, b;  // rows
+  std::vector<std::uint8_t> same;
+};
+// `count` different pairs of rows, half of them same as far as there are any, by seed; count 0: all n(n-1)/2 pairs.
+PairList make_pairs(std::span<const std::int32_t> labels, std::size_t count, std::uint64_t seed);
+
+struct Retrieval {
+  int queries = 0;  // rows with at least one other row of their identity
+  double recall_at_1 = 0, recall_at_5 = 0;
+  double r_precision = 0, map_at_r = 0;  // Musgrave, Belongie, Lim 2020
+};
+// Each row against all others of (n, D); ties are broken against the model. Distances on the encoder's device, in
+// strips. Throws Error where embeddings are not finite.
+class TwinEncoder;
+Retrieval retrieve(TwinEncoder& encoder, std::span<const float> embeddings, std::span<const std::int32_t> labels);
+
+struct EmbeddingHealth {
+  double mean_same = 0, mean_different = 0;  // distances
+  double spread = 0;  // standard deviation of the embeddings around their mean, summed over dimensions, root
+  double effective_rank =
+      0;  // exp(entropy) of the covariance's normalised eigenvalues (Roy & Vetterli 2007); 0 without spread
+  bool collapsed = false;  // spread below 1e-3 of the mean norm, or mean_same >= mean_different
+};
+
+// Of (n, D) embeddings and the distances of pairs of them. The rank is taken from at most 4096 rows, evenly spaced (512
+// when D > 512).
+EmbeddingHealth embedding_health(std::span<const float> embeddings, int n, int d, std::span<const float> distances,
+                                 std::span<const std::uint8_t> same);
+
+struct Evaluation {
+  std::string data;
+  int images = 0, identities = 0;
+  Verification verification;
+  Retrieval retrieval;
+  EmbeddingHealth health;
+  PairList pairs;
+  std::vector<float> distances;   // of `pairs`
+  std::vector<float> embeddings;  // (images, D)
+};
+// Embeds, draws pairs (all when the data set has at most 200,000 of them, else `pairs`), measures.
+Evaluation evaluate(TwinEncoder& encoder, const Dataset& data, std::size_t pairs = 20000, std::uint64_t seed = 7);
+
+}  // namespace gemel

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+//
+// Models to and from files.
+#include "siamese/model.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/checkpoint.h"
+#include "engine/error.h"
+
+namespace gemel {
+namespace {
+
+constexpr const char* kFormat = "1";
+constexpr const char* kDistance = "l2";
+
+std::string float_text(float value) {
+  std::array<char, 32> text{};
+  const auto result = std::to_chars(text.data(), text.data() + text.size(), value);
+  return {text.data(), result.ptr};
+}
+
+// Metadata is UTF-8, file names need not be: a trained model must not be lost over the name of its data.
+std::string valid_utf8(const std::string& text) {
+  using nlohmann::json;
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
+}
+
+// The metadata of a model file; errors name the file.
+class Metadata {
+ public:
+  Metadata(const std::map<std::string, std::string>& values, const std::string& file) : values_(values), file_(file) {}
+
+  [[noreturn]] void fail(const std::string& what) const { throw InputError(concat(file_, ": ", what)); }
+
+  const std::string& get(const std::string& key) const {
+    const auto found = values_.find(key);
+    if (found == values_.end()) {
+      fail(concat("is not a model of gemel's: its metadata has no ", key, "; train one with 'gemel train'"));
+    }
+    return found->second;
+  }
+
+  float number(const std::string& key) const {
+    const std::string& text = get(key);
+    float value = 0;
+    const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (result.ec != std::errc() || result.ptr != text.data() + text.size() || !std::isfinite(value)) {
+      fail(concat("its ", key, " is not a number; the file is damaged"));
+    }
+    return value;
+  }
+
+ private:
+  const std::map<std::string, std::string>& values_;
+  const std::string& file_;
+};
+
+// Before the parameters are allocated: a network text that was tampered with must not ask for memory at will.
+void check_count(const Network& network, const TensorFile& content, const Metadata& metadata) {
+  std::size_t wanted = 0, held = 0;
+  for (const Parameters::Entry& entry : network.parameters().entries()) wanted += entry.shape.count();
+  for (const auto& [name, tensor] : content.tensors) held += tensor.values.size();
+  if (wanted != held) {
+    metadata.fail(concat("holds ", held, " numbers, its network takes ", wanted, "; the file is damaged"));
+  }
+}
+
+void allocate(Network& network, Device& device, std::uint64_t seed) {
+  Stream stream = device.make_stream();
+  network.parameters().allocate(device, stream, seed);
+  stream.synchronize();
+}
+
+}  // namespace
+
+Model::Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed)
+    : network_(std::make_unique<Network>(std::move(network))) {
+  allocate(*network_, device, seed);
+  info.network = network_->text();
+  info.preprocessing = preprocessing;
+  encoder_ = std::make_unique<TwinEncoder>(*network_, device, std::move(preprocessing));
+}
+
+Model Model::load(const std::filesystem::path& path, Device& device) {
+  const std::string file = path.string();
+  const TensorFile content = read_tensors(path);
+  const Metadata metadata(content.metadata, file);
+  if (const std::string& format = metadata.get("gemel.format"); format != kFormat) {
+    metadata.fail(concat("has model format '", format, "'; this build reads format ", kFormat));
+  }
+  if (const std::string& distance = metadata.get("gemel.distance"); distance != kDistance) {
+    metadata.fail(concat("measures distance by '", distance, "'; this build knows ", kDistance));
+  }
+  Model model;
+  try {
+    model.network_ = std::make_unique<Network>(Network::parse(metadata.get("gemel.network"), file));
+    check_count(*model.network_, content, metadata);
+    allocate(*model.network_, device, 0);
+    model.info.network = model.network_->text();
+    model.info.preprocessing = Preprocessing::parse(metadata.get("gemel.preprocessing"), file);
+    model.encoder_ = std::make_unique<TwinEncoder>(*model.network_, device, model.info.preprocessing);
+  } catch (const ShapeError& error) {
+    metadata.fail(concat("its network does not fit together (", error.what(), "); the file is damaged"));
+  }
+  model.info.threshold = metadata.number("gemel.threshold");
+  model.info.calibrated_on = metadata.get("gemel.calibrated_on");
+  model.info.trained = metadata.get("gemel.trained");
+  load_parameters(device, model.encoder_->stream(), content, model.network_->parameters(), file);
+  return model;
+}
+
+void Model::save(const std::filesystem::path& file) {
+  TensorFile content;
+  content.metadata = {{"gemel.format", kFormat},
+                      {"gemel.network", network_->text()},
+                      {"gemel.preprocessing", encoder_->preprocessing().text()},
+                      {"gemel.distance", kDistance},
+                      {"gemel.threshold", float_text(info.threshold)},
+                      {"gemel.calibrated_on", valid_utf8(info.calibrated_on)},
+                      {"gemel.trained", valid_utf8(info.trained)}};
+  save_parameters(encoder_->device(), encoder_->stream(), network_->parameters(), content);
+  write_tensors(file, content);
+}
+
+}  // namespace gemel

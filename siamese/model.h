@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// A model is one safetensors file: named tensors, and in its metadata the network's text, the preprocessing, the
+// distance and the calibrated threshold, so that `verify` needs nothing else.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "siamese/twin_encoder.h"
+
+namespace gemel {
+
+struct ModelInfo {
+  std::string network;  // text
+  Preprocessing preprocessing;
+  float threshold = 0;        // d <= threshold: same; means nothing while calibrated_on is empty
+  std::string calibrated_on;  // "accuracy 0.93 on 10,000 pairs of idx:..."; empty: not calibrated
+  std::string trained;        // one line: data, loss, steps, seed, device
+};
+
+class Model {
+ public:
+  // A new one: the network with fresh parameters. Throws ShapeError as TwinEncoder.
+  Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed);
+  // Throws InputError naming the file and what is wrong with it; allocates nothing that the file's size does not
+  // justify.
+  static Model load(const std::filesystem::path& file, Device& device);
+  void save(const std::filesystem::path& file);  // throws InputError
+
+  ModelInfo info;
+  TwinEncoder& encoder() { return *encoder_; }
+  Network& network() { return *network_; }
+
+ private:
+  Model() = default;
+  std::unique_ptr<Network> network_;  // its address must not change: the encoder borrows it
+  std::unique_ptr<TwinEncoder> encoder_;
+};
+
+}  // namespace gemel

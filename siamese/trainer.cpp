@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+//
+// The training step, and the host's few duties around it: a new block of batches now and then, a look at the loss at
+// reports.
+#include "siamese/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "engine/error.h"
+
+namespace gemel {
+namespace {
+
+void check(const Dataset& data, const TrainOptions& options, const Preprocessing& p) {
+  auto fail = [&](const std::string& what) { throw InputError("training: " + what); };
+  if (options.steps < 1) fail(concat("steps must be 1 or more, not ", options.steps));
+  if (options.report_every < 1) fail(concat("reports come every 1 or more steps, not ", options.report_every));
+  if (options.plan_steps < 1) fail(concat("batches are planned for 1 or more steps, not ", options.plan_steps));
+  if (data.height != p.height || data.width != p.width || data.channels != p.channels) {
+    fail(concat("the images of ", data.source, " are ", data.height, "x", data.width, "x", data.channels,
+                ", the encoder takes ", p.height, "x", p.width, "x", p.channels, "; load them in that size"));
+  }
+}
+
+// P x K as asked for, or, where the data has fewer than P identities, all of them, with more images of each, so that the
+// batch keeps its size.
+std::unique_ptr<Sampler> make_sampler(const EmbeddingLoss& loss, const Dataset& data, const TrainOptions& options) {
+  if (loss.wants_pairs()) return balanced_pairs(data.labels, options.pairs, options.seed);
+  const int identities = static_cast<int>(data.identities.size());
+  const bool enough = identities >= options.p || identities < 2;
+  const int p = enough ? options.p : identities;
+  const int k = enough ? options.k : std::max(options.k, options.p * options.k / identities);
+  return identities_by_images(data.labels, p, k, options.seed);
+}
+
+}  // namespace
+
+Trainer::Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& options)
+    : encoder_(encoder), options_(options), loss_(make_loss(options.loss)) {
+  check(data, options_, encoder.preprocessing());
+  options_.plan_steps = std::min(options_.plan_steps, options_.steps);
+  options_.schedule.total = options_.steps;
+  sampler_ = make_sampler(*loss_, data, options_);
+
+  Device& device = encoder_.device();
+  Stream& stream = encoder_.stream();
+  const auto n = static_cast<std::size_t>(rows());
+  optimizer_ =
+      std::make_unique<Optimizer>(device, stream, encoder_.network().parameters(), options_.rule, options_.schedule);
+  plan_ = std::make_unique<Plan>(encoder_.network(), device, rows(), Plan::Mode::training);
+  host_index_.resize(static_cast<std::size_t>(options_.plan_steps) * n);
+  images_ = arena_.plan(data.pixels.size());
+  labels_ = arena_.plan(data.labels.size() * sizeof(std::int32_t));
+  index_ = arena_.plan(host_index_.size() * sizeof(std::int32_t));
+  batch_labels_ = arena_.plan(n * sizeof(std::int32_t));
+  loss_->plan(arena_, rows(), encoder_.network().embedding_size());
+  arena_.allocate(device);
+  device.upload(stream, arena_.data(images_), data.pixels.data(), images_.bytes);
+  device.upload(stream, arena_.data(labels_), data.labels.data(), labels_.bytes);
+  in_plan_ = options_.plan_steps;  // the first step fills it
+}
+
+int Trainer::rows() const { return sampler_->rows(); }
+
+void Trainer::refill() {
+  const auto n = static_cast<std::size_t>(rows());
+  for (std::size_t i = 0; i < host_index_.size(); i += n) sampler_->next({host_index_.data() + i, n});
+  Device& device = encoder_.device();
+  device.upload(encoder_.stream(), arena_.data(index_), host_index_.data(), index_.bytes);
+  optimizer_->rewind_cursor(device, encoder_.stream());
+  in_plan_ = 0;
+}
+
+void Trainer::queue_step() {
+  const Kernels& kernels = encoder_.device().kernels();
+  Stream& stream = encoder_.stream();
+  const Queue queue = plan_->queue(stream);
+  StepState* state = optimizer_->state();
+  const auto* index = static_cast<const std::int32_t*>(arena_.data(index_));
+  auto* batch_labels = static_cast<std::int32_t*>(arena_.data(batch_labels_));
+
+  optimizer_->begin_step(queue);
+  kernels.image_to_float(queue, encoder_.preprocessing().shape(rows()),
+                         static_cast<const std::uint8_t*>(arena_.data(images_)), index, &state->cursor, plan_->input());
+  kernels.gather_labels(queue, rows(), static_cast<const std::int32_t*>(arena_.data(labels_)), index, &state->cursor,
+                        batch_labels);
+  plan_->forward(stream, rows(), state);
+  loss_->run(kernels, queue, arena_, plan_->output(), batch_labels, state, plan_->output_gradient());
+  plan_->backward(stream, rows(), state);
+  optimizer_->apply(queue, encoder_.network().parameters());
+  optimizer_->end_step(queue);
+}
+
+void Trainer::step() {
+  if (in_plan_ == options_.plan_steps) refill();
+  if (done_ == 0) {
+    queue_step();
+  } else {
+    if (!graph_) graph_ = encoder_.device().record(encoder_.stream(), [this] { queue_step(); });
+    graph_.replay(encoder_.stream());
+  }
+  ++in_plan_;
+  ++done_;
+}
+
+TrainReport Trainer::report(double seconds) {
+  const Optimizer::Progress progress = optimizer_->read(encoder_.device(), encoder_.stream());
+  if (!std::isfinite(progress.mean_loss)) {
+    throw Error(concat("the loss is not finite (", progress.mean_loss, ") between steps ", reported_, " and ", done_,
+                       "; try a lower learning rate (it was ", progress.learning_rate,
+                       "), a warm-up, or normalised embeddings"));
+  }
+  const double images = static_cast<double>(done_ - reported_) * rows();
+  reported_ = done_;
+  return {.step = done_,
+          .steps = options_.steps,
+          .mean_loss = progress.mean_loss,
+          .active = progress.mean_active,
+          .learning_rate = progress.learning_rate,
+          .images_per_second = seconds > 0 ? images / seconds : 0};
+}
+
+void Trainer::run(const std::function<bool(const TrainReport&)>& on_report) {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point since = Clock::now();
+  while (done_ < options_.steps) {
+    step();
+    if (done_ % options_.report_every != 0 && done_ != options_.steps) continue;
+    encoder_.stream().synchronize();
+    history_.push_back(report(std::chrono::duration<double>(Clock::now() - since).count()));
+    if (on_report && !on_report(history_.back())) return;
+    since = Clock::now();
+  }
+}
+
+std::string Trainer::describe() const {
+  return concat(loss_->describe(), ", ", sampler_->describe(), ", ", optimizer_->describe(), ", ", options_.steps,
+                " steps, seed ", options_.seed);
+}
+
+}  // namespace gemel

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+//
+// Every case of every operation, on the tables that run in host memory and on every rung of the ladders; the gradient
+// of every backward reference; and what kernels.h promises beyond values: the same bits twice, and for a row or image
+// the same bits in any batch.
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernels/conv2d/rungs.h"
+#include "kernels/distance/rungs.h"
+#include "kernels/linear/rungs.h"
+#include "tests/reference/run_case.h"
+
+namespace gemel::reference {
+namespace {
+
+struct Table {
+  std::string name;  // "simt", "simt_02_tiled"
+  Kernels kernels;
+  std::string ops;  // a rung is run on the cases of ops that begin so; empty: on all
+};
+
+const std::vector<Table>& tables() {
+  static const std::vector<Table> all = [] {
+    std::vector<Table> result{{"simt", simt::kernels(), ""}, {"cpu", cpu::kernels(), ""}};
+    for (const Conv2dRung& rung : simt::conv2d_rungs()) {
+      result.push_back({std::string("simt_conv2d_") + rung.name, rung.in(simt::kernels()), "conv2d"});
+    }
+    for (const LinearRung& rung : simt::linear_rungs()) {
+      result.push_back({std::string("simt_linear_") + rung.name, rung.in(simt::kernels()), "linear"});
+    }
+    for (const PairwiseDistanceRung& rung : simt::pairwise_distance_rungs()) {
+      Kernels kernels = simt::kernels();
+      kernels.pairwise_distance = rung.run;
+      result.push_back({std::string("simt_distance_") + rung.name, kernels, "pairwise_distance"});
+    }
+    return result;
+  }();
+  return all;
+}
+
+const std::vector<OpCase>& cases() {
+  static const std::vector<OpCase> all = all_cases(Depth::quick);
+  return all;
+}
+
+// A name GoogleTest accepts: "conv2d_fprop_n_2_7x5x3_to_4_3x3".
+std::string identifier(const std::string& text) {
+  std::string name;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.compare(i, 2, "->") == 0) {
+      name += "to";
+      ++i;
+    } else if (std::isalnum(static_cast<unsigned char>(text[i])) != 0) {
+      name += text[i];
+    } else if (!name.empty() && name.back() != '_') {
+      name += '_';
+    }
+  }
+  return name;
+}
+
+struct Subject {
+  const Table* table;  // null: the reference alone
+  const OpCase* op_case;
+  std::string name;
+};
+
+// So that a failure prints a name instead of bytes.
+void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.name; }
+
+std::string name_of(const testing::TestParamInfo<Subject>& info) { return info.param.name; }
+
+std::vector<Subject> subjects(const std::function<bool(const Table*, const OpCase&)>& wanted,
+                              const std::vector<const Table*>& among) {
+  std::vector<Subject> result;
+  std::set<std::string> names;
+  for (const Table* table : among) {
+    for (const OpCase& c : cases()) {
+      if (!wanted(table, c)) continue;
+      const std::string base = (table != nullptr ? table->name + "_" : "") + identifier(c.op + " " + c.shape);
+      std::string name = base;
+      for (int copy = 2; !names.insert(name).second; ++copy) name = base + "_" + std::to_string(copy);
+      result.push_back({table, &c, name});
+    }
+  }
+  return result;
+}
+
+// ---- every case on every table
+class EveryCase : public testing::TestWithParam<Subject> {};
+
+bool same_bits(const Values& a, const Values& b) {
+  for (const auto& [name, values] : a) {
+    const std::vector<double>& others = b.at(name);
+    if (values.size() != others.size()) return false;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const bool both_nan = std::isnan(values[i]) && std::isnan(others[i]);
+      if (!both_nan && std::memcmp(&values[i], &others[i], sizeof(double)) != 0) return false;
+    }
+  }
+  return true;
+}
+
+TEST_P(EveryCase, AgreesWithTheReferenceWithTheSameBitsTwice) {
+  const auto& [table, c, name] = GetParam();
+  const Outcome first = run_case(*c, table->kernels, Queue{}, host_memory());
+  EXPECT_TRUE(first.mismatch.tensor.empty()) << first.mismatch.describe(*c);
+  EXPECT_EQ(first.overwritten, "");
+  const Outcome second = run_case(*c, table->kernels, Queue{}, host_memory());
+  EXPECT_TRUE(same_bits(first.got, second.got));
+}
+
+std::vector<Subject> every_case() {
+  std::vector<const Table*> among;
+  for (const Table& table : tables()) among.push_back(&table);
+  return subjects([](const Table* table, const OpCase& c) { return c.op.rfind(table->ops, 0) == 0; }, among);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, EveryCase, testing::ValuesIn(every_case()), name_of);
+
+// ---- the backward references against central differences
+class EveryGradient : public testing::TestWithParam<Subject> {};
+
+TEST_P(EveryGradient, IsThatOfTheObjective) { EXPECT_EQ(check_gradient(*GetParam().op_case), ""); }
+
+INSTANTIATE_TEST_SUITE_P(Reference, EveryGradient,
+                         testing::ValuesIn(subjects([](const Table*, const OpCase& c) { return bool(c.objective); },
+                                                    {nullptr})),
+                         name_of);
+
+// ---- tables
+TEST(Tables, HaveEveryEntryAndTheirName) {
+  for (const Table& table : tables()) {
+    const Kernels& kernels = table.kernels;
+    EXPECT_EQ(table.name.rfind(kernels.name, 0), 0u);
+    // An all-pointers struct: look at each as a word.
+    constexpr std::size_t kEntries = sizeof(Kernels) / sizeof(void*);
+    void* words[kEntries];
+    static_assert(sizeof(words) == sizeof(Kernels));
+    std::memcpy(words, &kernels, sizeof(words));
+    for (std::size_t i = 0; i < kEntries; ++i) EXPECT_NE(words[i], nullptr) << table.name << ", entry " << i;
+  }
+}
+
+TEST(Tables, EveryEntryThatComputesHasACase) {
+  std::set<std::string> ops;
+  for (const OpCase& c : cases()) ops.insert(c.op);
+  constexpr std::size_t kScratchTwins = 2, kName = 1;
+  EXPECT_EQ(ops.size(), sizeof(Kernels) / sizeof(void*) - kScratchTwins - kName);
+}
+
+// ---- a row's or an image's result does not depend on the batch it is in
+class EveryTable : public testing::TestWithParam<Table> {};
+
+// Calls of one entry on `rows` rows, starting at the tensors' row `first`.
+struct BatchCall {
+  const char* name;
+  int rows;
+  std::size_t output_stride;  // floats a row of the output
+  std::function<std::size_t(int rows)> scratch;
+  std::function<void(Queue, int first, int rows, float* out)> run;
+};
+
+std::vector<float> results(const BatchCall& call, int first, int rows) {
+  std::vector<float> out(call.output_stride * static_cast<std::size_t>(rows), std::nanf(""));
+  const Memory memory = host_memory();
+  const std::size_t bytes = call.scratch ? call.scratch(rows) : 0;
+  void* scratch = memory.allocate(bytes);
+  call.run(Queue{.scratch = {scratch, bytes}}, first, rows, out.data());
+  memory.free(scratch);
+  return out;
+}
+
+void expect_rows_alone_as_in_the_batch(const std::string& table, const BatchCall& call) {
+  const std::vector<float> batch = results(call, 0, call.rows);
+  for (const int row : {0, call.rows / 2, call.rows - 1}) {
+    const std::vector<float> alone = results(call, row, 1);
+    EXPECT_EQ(std::memcmp(alone.data(), batch.data() + call.output_stride * static_cast<std::size_t>(row),
+                          call.output_stride * sizeof(float)),
+              0)
+        << table << " " << call.name << ": row " << row << " of " << call.rows;
+  }
+}
+
+std::vector<float> random_floats(const char* name, std::size_t count) {
+  OpCase c;
+  c.tensors = {{.name = name, .shape = {static_cast<int>(count)}}};
+  const std::vector<double> values = make_inputs(c, 1).at(name);
+  return std::vector<float>(values.begin(), values.end());
+}
+
+// A copy, aligned as every buffer is.
+std::vector<float> rows_of(const std::vector<float>& all, std::size_t stride, int first, int rows) {
+  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(stride * static_cast<std::size_t>(first));
+  return {begin, begin + static_cast<std::ptrdiff_t>(stride * static_cast<std::size_t>(rows))};
+}
+
+TEST_P(EveryTable, ConvolvesAnImageAloneAsInABatch) {
+  const Kernels& k = GetParam().kernels;
+  // Many channels make sums long enough to be split; one batch is large enough for a larger tile.
+  for (const Conv2dShape& shape :
+       {Conv2dShape{.n = 5, .h = 5, .w = 6, .c = 132, .k = 68, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dShape{.n = 64, .h = 12, .w = 12, .c = 3, .k = 20, .r = 5, .s = 5}}) {
+    const std::size_t x_stride = static_cast<std::size_t>(shape.h) * shape.w * shape.c;
+    const std::size_t y_stride = static_cast<std::size_t>(shape.p()) * shape.q() * shape.k;
+    const std::vector<float> x = random_floats("x", x_stride * shape.n), dy = random_floats("dy", y_stride * shape.n);
+    const std::vector<float> w = random_floats("w", static_cast<std::size_t>(shape.k) * shape.r * shape.s * shape.c);
+    const std::vector<float> bias = random_floats("bias", static_cast<std::size_t>(shape.k));
+    const auto batch_of = [&](int rows) {
+      Conv2dShape s = shape;
+      s.n = rows;
+      return s;
+    };
+    const auto scratch = [&](int rows) { return k.conv2d_scratch(batch_of(rows)); };
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name, {"conv2d_fprop", shape.n, y_stride, scratch, [&](Queue queue, int first, int rows, float* y) {
+                            k.conv2d_fprop(queue, batch_of(rows), rows_of(x, x_stride, first, rows).data(), w.data(),
+                                           bias.data(), y);
+                          }});
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name, {"conv2d_dgrad", shape.n, x_stride, scratch, [&](Queue queue, int first, int rows, float* dx) {
+                            k.conv2d_dgrad(queue, batch_of(rows), rows_of(dy, y_stride, first, rows).data(), w.data(),
+                                           dx);
+                          }});
+  }
+}
+
+TEST_P(EveryTable, MultipliesARowAloneAsInABatch) {
+  const Kernels& k = GetParam().kernels;
+  for (const LinearShape& shape : {LinearShape{131, 1604, 36}, LinearShape{301, 37, 1203}}) {
+    const auto in = static_cast<std::size_t>(shape.in), out = static_cast<std::size_t>(shape.out);
+    const std::vector<float> x = random_floats("x", in * shape.n), dy = random_floats("dy", out * shape.n);
+    const std::vector<float> w = random_floats("w", in * out), bias = random_floats("bias", out);
+    const auto batch_of = [&](int rows) { return LinearShape{rows, shape.in, shape.out}; };
+    const auto scratch = [&](int rows) { return k.linear_scratch(batch_of(rows)); };
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name, {"linear_fprop", shape.n, out, scratch, [&](Queue queue, int first, int rows, float* y) {
+                            k.linear_fprop(queue, batch_of(rows), rows_of(x, in, first, rows).data(), w.data(),
+                                           bias.data(), y);
+                          }});
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name, {"linear_dgrad", shape.n, in, scratch, [&](Queue queue, int first, int rows, float* dx) {
+                            k.linear_dgrad(queue, batch_of(rows), rows_of(dy, out, first, rows).data(), w.data(), dx);
+                          }});
+  }
+}
+
+TEST_P(EveryTable, NormalizesARowAloneAsInABatch) {
+  const Kernels& k = GetParam().kernels;
+  constexpr int kRows = 67, kWidth = 131;
+  const std::vector<float> x = random_floats("x", kRows * kWidth);
+  expect_rows_alone_as_in_the_batch(
+      GetParam().name, {"l2_normalize_forward", kRows, kWidth, {}, [&](Queue queue, int first, int rows, float* y) {
+                          std::vector<float> inverse_norm(static_cast<std::size_t>(rows));
+                          k.l2_normalize_forward(queue, rows, kWidth, 1e-12f, rows_of(x, kWidth, first, rows).data(), y,
+                                                 inverse_norm.data());
+                        }});
+}
+
+TEST_P(EveryTable, MeasuresARowAloneAsInABatch) {
+  const Kernels& k = GetParam().kernels;
+  constexpr int kRows = 67, kOthers = 35, kWidth = 132;
+  const std::vector<float> a = random_floats("a", kRows * kWidth), b = random_floats("b", kRows * kWidth);
+  expect_rows_alone_as_in_the_batch(GetParam().name,
+                                    {"paired_distance", kRows, 1, {}, [&](Queue queue, int first, int rows, float* d) {
+                                       k.paired_distance(queue, rows, kWidth, rows_of(a, kWidth, first, rows).data(),
+                                                         rows_of(b, kWidth, first, rows).data(), d);
+                                     }});
+  expect_rows_alone_as_in_the_batch(
+      GetParam().name, {"pairwise_distance", kRows, kOthers, {}, [&](Queue queue, int first, int rows, float* d) {
+                          k.pairwise_distance(queue, rows, kOthers, kWidth, rows_of(a, kWidth, first, rows).data(),
+                                              b.data(), true, d);
+                        }});
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, EveryTable, testing::ValuesIn(tables()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace gemel::reference

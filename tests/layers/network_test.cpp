@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+//
+// Networks as values: presets and their numbers, text, names of parameters, other input sizes, and what ShapeError
+// says.
+#include "layers/network.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "layers/conv2d.h"
+#include "layers/elementwise.h"
+#include "layers/linear.h"
+#include "layers/pool2d.h"
+
+namespace gemel {
+namespace {
+
+std::vector<std::string> parameter_list(const Network& network) {
+  std::vector<std::string> list;
+  for (const Parameters::Entry& entry : network.parameters().entries())
+    list.push_back(entry.name + " " + entry.shape.str());
+  return list;
+}
+
+std::vector<std::string> shape_list(const Network& network) {
+  std::vector<std::string> list;
+  for (const Shape& shape : network.shapes()) list.push_back(shape.str());
+  return list;
+}
+
+using Strings = std::vector<std::string>;
+
+TEST(NetworkTest, Lenet) {
+  const Network network = Network::load("lenet");
+  EXPECT_EQ(shape_list(network), (Strings{"28x28x1", "24x24x20", "12x12x20", "8x8x50", "4x4x50", "500", "500", "128"}));
+  EXPECT_EQ(parameter_list(network),
+            (Strings{"conv1.weight 20x5x5x1", "conv1.bias 20", "conv2.weight 50x5x5x20", "conv2.bias 50",
+                     "linear1.weight 500x800", "linear1.bias 500", "linear2.weight 128x500", "linear2.bias 128"}));
+  // 520 + 25,050 + 400,500 + 64,128
+  EXPECT_EQ(network.parameters().parameter_count(), 490198u);
+  // 2 (24*24*20*25 + 8*8*50*500 + 800*500 + 500*128)
+  EXPECT_EQ(network.flops(), 2.0 * (288000 + 1600000 + 400000 + 64000));
+  EXPECT_EQ(network.embedding_size(), 128);
+  for (const Parameters::Entry& entry : network.parameters().entries()) {
+    const bool bias = entry.name.ends_with(".bias");
+    EXPECT_EQ(entry.initializer.kind, bias ? Initializer::Kind::zero : Initializer::Kind::caffe_xavier) << entry.name;
+  }
+}
+
+TEST(NetworkTest, Small) {
+  const Network network = Network::load("small");
+  EXPECT_EQ(shape_list(network), (Strings{"28x28x1", "28x28x32", "28x28x32", "28x28x32", "28x28x32", "14x14x32",
+                                          "14x14x64", "14x14x64", "14x14x64", "14x14x64", "7x7x64", "128", "128"}));
+  // 320 + 9,248 + 18,496 + 36,928 + 401,536
+  EXPECT_EQ(network.parameters().parameter_count(), 466528u);
+  const Parameters::Entry* conv4 = network.parameters().find("conv4.weight");
+  ASSERT_NE(conv4, nullptr);
+  EXPECT_EQ(conv4->shape, (Shape{64, 3, 3, 64}));
+  EXPECT_EQ(conv4->initializer.kind, Initializer::Kind::he_normal);
+  EXPECT_EQ(conv4->initializer.fan_in, 9 * 64);
+  EXPECT_EQ(conv4->initializer.fan_out, 9 * 64);
+  EXPECT_EQ(network.parameters().find("linear1.weight")->initializer.fan_in, 3136);
+}
+
+TEST(NetworkTest, PresetsAreKnownByName) {
+  EXPECT_EQ(Network::presets(), (Strings{"lenet", "small"}));
+  for (const std::string& preset : Network::presets()) {
+    EXPECT_EQ(Network::parse(Network::preset_text(preset), preset).text(), Network::load(preset).text());
+  }
+}
+
+// Every option of every layer in the form text() writes.
+constexpr const char* kEverything = R"(input 40x36x3
+conv 8 3x3
+conv 8 3x5 stride 2x1 pad 1x2 init xavier nobias
+conv 4 1x1 stride 2
+conv 4 3x3 pad same
+relu
+maxpool 2
+maxpool 3x2 stride 1 pad 1x0 ceil
+avgpool 2 stride 1x2 pad 1
+avgpool 2x1 ceil count_pad
+sigmoid
+flatten
+linear 9 init xavier nobias
+l2normalize
+linear 5
+)";
+
+TEST(NetworkTest, TextRoundTrip) {
+  const Network network = Network::parse(kEverything, "test");
+  EXPECT_EQ(network.text(), kEverything);
+  EXPECT_EQ(
+      parameter_list(network),
+      (Strings{"conv1.weight 8x3x3x3", "conv1.bias 8", "conv2.weight 8x3x5x8", "conv3.weight 4x1x1x8", "conv3.bias 4",
+               "conv4.weight 4x3x3x4", "conv4.bias 4", "linear1.weight 9x48", "linear2.weight 5x9", "linear2.bias 5"}));
+  const Network again = Network::parse(network.text(), "again");
+  EXPECT_EQ(shape_list(again), shape_list(network));
+  EXPECT_EQ(parameter_list(again), parameter_list(network));
+}
+
+TEST(NetworkTest, TextIsReadFreely) {
+  const Network network = Network::parse(
+      "\xEF\xBB\xBF# a comment\r\n\r\n  input\t28x28x1 # the images\r\n"
+      "conv 20 5 pad 0 stride 1 # square\r\nmaxpool 2x2 stride 2\n#relu\nconv 6 3x5 nobias pad same\nlinear 10",
+      "test");
+  EXPECT_EQ(network.text(), "input 28x28x1\nconv 20 5x5\nmaxpool 2\nconv 6 3x5 pad same nobias\nlinear 10\n");
+}
+
+TEST(NetworkTest, FromCode) {
+  std::vector<std::unique_ptr<Layer>> layers;
+  layers.push_back(std::make_unique<Conv2d>(Conv2dOptions{.filters = 4, .window = {3, 3}, .same = true}));
+  layers.push_back(std::make_unique<ActivationLayer>(Activation::relu));
+  layers.push_back(std::make_unique<MaxPool2d>(Pool2dOptions{.window = {2, 2}}));
+  layers.push_back(std::make_unique<Linear>(3));
+  const Network network = Network::make({6, 4, 1}, std::move(layers));
+  EXPECT_EQ(network.text(), "input 6x4x1\nconv 4 3x3 pad same\nrelu\nmaxpool 2\nlinear 3\n");
+  EXPECT_EQ(network.parameters().parameter_count(), 4u * 9 + 4 + 3 * 24 + 3);
+}
+
+TEST(NetworkTest, ForInput) {
+  const Network wide = Network::for_input("lenet", {105, 64, 3});
+  EXPECT_EQ(wide.text().substr(0, 15), "input 105x64x3\n");
+  EXPECT_EQ(wide.parameters().find("conv1.weight")->shape, (Shape{20, 5, 5, 3}));
+  EXPECT_EQ(wide.embedding_size(), 128);
+  EXPECT_TRUE(Network::for_input("lenet", {28, 28, 1}, 7)
+                  .text()
+                  .ends_with("\nlinear 500 init xavier\nrelu\nlinear 7 init xavier\n"));
+  // The last linear layer, though it is not the last layer; its options stay.
+  const Network narrow = Network::for_input("small", {28, 28, 1}, 16);
+  EXPECT_EQ(narrow.output(), (Shape{16}));
+  EXPECT_TRUE(narrow.text().ends_with("\nlinear 16 init xavier\nl2normalize\n")) << narrow.text();
+}
+
+TEST(NetworkTest, Table) {
+  const std::string want =
+      "layer                                             output    parameters       MFLOP\n"
+      "input                                              6x6x1                          \n"
+      "Conv2d(1 -> 2, 3x3)                                4x4x2            20       0.001\n"
+      "ReLU                                               4x4x2             0       0.000\n"
+      "MaxPool2d(2x2, stride 2)                           2x2x2             0       0.000\n"
+      "Linear(8 -> 1000)                                   1000          9000       0.016\n"
+      "total                                               1000          9020       0.017\n";
+  EXPECT_EQ(Network::parse("input 6x6x1\nconv 2 3\nrelu\nmaxpool 2\nlinear 1000", "test").table(), want);
+}
+
+// A file that goes away with its object.
+struct TemporaryFile {
+  explicit TemporaryFile(const std::string& content)
+      : path(std::filesystem::temp_directory_path() /
+             ("gemel_network_test_" + std::to_string(reinterpret_cast<std::uintptr_t>(this)) + ".net")) {
+    std::ofstream(path, std::ios::binary) << content;
+  }
+  ~TemporaryFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+  std::filesystem::path path;
+};
+
+TEST(NetworkTest, File) {
+  const TemporaryFile file("input 6x6x1\nlinear 5\n");
+  EXPECT_EQ(Network::load(file.path.string()).text(), "input 6x6x1\nlinear 5\n");
+}
+
+template <class Kind, class Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const Kind& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(NetworkTest, FileErrors) {
+  const auto load = [](const std::string& path) { return message_of<InputError>([&] { Network::load(path); }); };
+  EXPECT_EQ(load("no/such/net"), "no/such/net: cannot be read as a network file, and is not a preset (lenet, small)");
+  const std::string directory = std::filesystem::temp_directory_path().string();
+  EXPECT_EQ(load(directory), directory + ": cannot be read as a network file, and is not a preset (lenet, small)");
+  const TemporaryFile empty(""), large(std::string((1 << 20) + 1, '\n')), just_fits(std::string(1 << 20, '\n'));
+  EXPECT_EQ(load(empty.path.string()), empty.path.string() + ": empty; a network starts with 'input HxWxC'");
+  EXPECT_EQ(load(large.path.string()), large.path.string() + ": longer than 1048576 bytes; not a network");
+  EXPECT_EQ(load(just_fits.path.string()), just_fits.path.string() + ": empty; a network starts with 'input HxWxC'");
+  EXPECT_EQ(message_of<InputError>([] { Network::preset_text("lenot"); }),
+            "unknown preset 'lenot'; known: lenet, small");
+}
+
+TEST(NetworkTest, ForInputErrors) {
+  EXPECT_EQ(message_of<ShapeError>([] {
+              Network::for_input("lenet", {10, 28, 1});
+            }),
+            "lenet:5: Conv2d(20 -> 50, 5x5): input height 3 with padding 0 is smaller than the window's 5");
+  EXPECT_EQ(message_of<ShapeError>([] { Network::for_input("lenet", {784}); }), "Network: input is 784, must be HxWxC");
+  EXPECT_EQ(message_of<InputError>([] {
+              Network::for_input("lenet", {28, 28, 1}, -1);
+            }),
+            "the embedding size must be 1 to 65536, or 0 for the network's own, not -1");
+  const TemporaryFile file("input 6x6x1\nflatten");
+  EXPECT_EQ(message_of<InputError>([&] {
+              Network::for_input(file.path.string(), {6, 6, 1}, 4);
+            }),
+            file.path.string() + ": no linear layer whose width could be set to 4");
+}
+
+struct ShapeErrorCase {
+  const char *text, *message;
+};
+
+TEST(NetworkTest, ShapeErrors) {
+  const std::vector<ShapeErrorCase> cases = {
+      {"input 4x9x3\nconv 20 5x5",
+       "net:2: Conv2d(3 -> 20, 5x5): input height 4 with padding 0 is smaller than the window's 5"},
+      {"input 9x2x3\nconv 20 5 pad 1",
+       "net:2: Conv2d(3 -> 20, 5x5, pad 1): input width 2 with padding 1 is smaller than the window's 5"},
+      {"input 9x9x1\nconv 2 3x3 pad 3",
+       "net:2: Conv2d(1 -> 2, 3x3, pad 3): padding 3 must be smaller than the window's height 3"},
+      {"input 9x9x1\nconv 2 3x2 stride 2 pad same",
+       "net:2: Conv2d(1 -> 2, 3x2, stride 2, pad same): pad same needs odd filter sizes"},
+      {"input 9x9x1\nlinear 4\nconv 2 3x3", "net:3: Conv2d(2, 3x3): input is 4, must be HxWxC"},
+      {"input 9x9x1\nflatten\n\nmaxpool 2", "net:4: MaxPool2d(2x2, stride 2): input is 81, must be HxWxC"},
+      {"input 9x9x1\nmaxpool 17x16 pad 9",
+       "net:2: MaxPool2d(17x16, stride 17x16, pad 9): a window has at most 256 taps, not 272"},
+      {"input 9x9x1\nmaxpool 2 pad 2",
+       "net:2: MaxPool2d(2x2, stride 2, pad 2): padding 2 must be smaller than the window's height 2"},
+      {"input 9x9x1\navgpool 3x12 ceil count_pad",
+       "net:2: AvgPool2d(3x12, stride 3x12, ceil, count_pad): input width 9 with padding 0 is smaller than the "
+       "window's 12"},
+      {"input 9x9x1\nl2normalize", "net:2: L2Normalize: input is 9x9x1, must be one row of features; flatten it first"},
+      {"input 9x9x1\nconv 2 3\nrelu",
+       "net:3: the last layer's output is 7x7x2, an embedding is one row of numbers; end with 'linear N' or 'flatten'"},
+      {"input 16384x16384x16384\nflatten",
+       "Network: input 16384x16384x16384 has 4398046511104 numbers, at most 2147483647 are possible"},
+      {"input 16384x16384x4\nconv 65536 1",
+       "net:2: Conv2d(4 -> 65536, 1x1): output 16384x16384x65536 has 17592186044416 numbers, at most 2147483647 are "
+       "possible"},
+      {"input 300x300x16384\nconv 65536 1024 pad 1023",
+       "net:2: Conv2d(16384 -> 65536, 1024x1024, pad 1023): weight 65536x1024x1024x16384 has 1125899906842624 numbers, "
+       "at most 2147483647 are possible"},
+      {"input 16384x16384x4\nlinear 65536",
+       "net:2: Linear(1073741824 -> 65536): weight 65536x1073741824 has 70368744177664 numbers, at most 2147483647 are "
+       "possible"},
+      {"input 4096x4096x100\navgpool 1024 stride 1 pad 1023",
+       "net:2: AvgPool2d(1024x1024, stride 1, pad 1023): output 5119x5119x100 has 2620416100 numbers, at most "
+       "2147483647 are possible"},
+  };
+  for (const ShapeErrorCase& c : cases) {
+    EXPECT_EQ(message_of<ShapeError>([&] { Network::parse(c.text, "net"); }), c.message) << c.text;
+  }
+}
+
+TEST(NetworkTest, ShapeErrorsFromCode) {
+  const auto make = [](std::unique_ptr<Layer> layer) {
+    return message_of<ShapeError>([&] {
+      std::vector<std::unique_ptr<Layer>> layers;
+      if (layer != nullptr) layers.push_back(std::move(layer));
+      Network::make({9, 9, 1}, std::move(layers));
+    });
+  };
+  EXPECT_EQ(make(nullptr), "Network: no layers");
+  EXPECT_EQ(make(std::make_unique<Flatten>()), "no error");
+  EXPECT_EQ(make(std::make_unique<ActivationLayer>(Activation::relu)),
+            "Network: the last layer's output is 9x9x1, an embedding is one row of numbers; end with 'linear N' or "
+            "'flatten'");
+  EXPECT_EQ(make(std::make_unique<Linear>(0)), "Linear(81 -> 0): the number of features must be at least 1");
+  EXPECT_EQ(make(std::make_unique<Conv2d>(Conv2dOptions{.filters = 0, .window = {3, 3}})),
+            "Conv2d(1 -> 0, 3x3): the number of filters must be at least 1");
+  EXPECT_EQ(make(std::make_unique<Conv2d>(Conv2dOptions{.filters = 2, .window = {3, 3}, .stride = {0, 1}})),
+            "Conv2d(1 -> 2, 3x3, stride 0x1): window and stride must be at least 1, padding at least 0");
+  EXPECT_EQ(make(std::make_unique<MaxPool2d>(Pool2dOptions{.window = {3, 3}, .pad = {0, -1}})),
+            "MaxPool2d(3x3, stride 3, pad 0x-1): window and stride must be at least 1, padding at least 0");
+}
+
+}  // namespace
+}  // namespace gemel

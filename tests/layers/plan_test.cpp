@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+//
+// Plan shares memory between tensors. Its results must be, bit for bit, those of the same layers run on memory that
+// shares nothing.
+#include "tests/layers/layer_rig.h"
+
+namespace gemel {
+namespace {
+
+// Each puts a different question to the sharing of memory.
+const std::vector<std::string> kNetworks = {
+    // ReLU over a convolution, a maximum, a linear layer; two gradient buffers of growing size
+    "input 9x7x2\nconv 3 3x3 pad same\nrelu\nmaxpool 2 ceil\nrelu\nconv 4 2x3\nsigmoid\nlinear 5\nrelu\nlinear 3",
+    // the first layer may not write over the input
+    "input 3x5x2\nrelu\nconv 3 2x2\nlinear 4",
+    "input 3x5x2\nsigmoid\nflatten\nrelu",
+    // flatten first, then something that would write over the input through it
+    "input 3x5x2\nflatten\nrelu\nlinear 4",
+    // backward of the layer before reads the output that would be written over
+    "input 2x3x4\nconv 4 2x2\nsigmoid\nrelu\nsigmoid\nsigmoid\nlinear 3",
+    "input 2x3x4\nlinear 7\nl2normalize\nsigmoid\nlinear 3\nl2normalize\nflatten\nrelu",
+    "input 2x3x4\nlinear 7\nsigmoid\nflatten\nrelu\nlinear 3",
+    // the last layer may not write its gradient over the caller's
+    "input 1x1x5\nlinear 3\nrelu",
+    "input 1x1x5\nlinear 3\nflatten",
+    // one layer
+    "input 1x1x5\nlinear 3",
+    "input 2x2x2\nflatten",
+};
+
+struct Results {
+  Floats output, input_gradient, parameter_gradients;
+};
+
+bool same_results(const Results& a, const Results& b) {
+  return same_bits(a.output, b.output) && same_bits(a.input_gradient, b.input_gradient) &&
+         same_bits(a.parameter_gradients, b.parameter_gradients);
+}
+
+Floats input_of(const Network& network, int rows) {
+  return random_floats(network.input().count() * static_cast<std::size_t>(rows), 31);
+}
+
+Floats output_gradient_of(const Network& network, int rows) {
+  return random_floats(network.output().count() * static_cast<std::size_t>(rows), 32);
+}
+
+Results run_plan(Rig& rig, const Network& network, const Plan& plan, const Floats& x, const Floats& dy, int rows) {
+  rig.zero_gradients(network.parameters());
+  rig.upload(plan.input(), x);
+  rig.upload(plan.output_gradient(), dy);
+  plan.forward(rig.stream, rows);
+  plan.backward(rig.stream, rows);
+  return {rig.download(plan.output(), dy.size()), rig.download(plan.input_gradient(), x.size()),
+          rig.download(network.parameters().gradients(), network.parameters().count())};
+}
+
+// Layer by layer, on host copies between buffers that belong to one tensor each.
+Results run_layers(Rig& rig, const Network& network, const Floats& x, const Floats& dy, int rows) {
+  rig.zero_gradients(network.parameters());
+  std::vector<std::unique_ptr<LayerRun>> runs;
+  Floats tensor = x;
+  for (std::size_t i = 0; i < network.layers().size(); ++i) {
+    runs.push_back(std::make_unique<LayerRun>(rig, *network.layers()[i], network.parameters(), network.shapes()[i],
+                                              network.shapes()[i + 1], rows));
+    tensor = runs.back()->forward(tensor);
+  }
+  Results results;
+  results.output = tensor;
+  tensor = dy;
+  for (std::size_t i = runs.size(); i-- > 0;) tensor = runs[i]->backward(tensor);
+  results.input_gradient = tensor;
+  results.parameter_gradients = rig.download(network.parameters().gradients(), network.parameters().count());
+  return results;
+}
+
+class PlanTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(PlanTest, SharedMemoryChangesNothing) {
+  constexpr int kRows = 3;
+  for (const std::string& text : kNetworks) {
+    SCOPED_TRACE(text);
+    Rig rig(GetParam());
+    Network network = Network::parse(text, "test");
+    network.parameters().allocate(*rig.device, rig.stream, 5);
+    const Floats x = input_of(network, kRows), dy = output_gradient_of(network, kRows);
+    const Results want = run_layers(rig, network, x, dy, kRows);
+    EXPECT_GT(largest(want.input_gradient), 0);
+
+    const Plan plan(network, *rig.device, kRows, Plan::Mode::training_with_input_gradient);
+    // First NaN through everything: whatever a step reads without having written it shows.
+    run_plan(rig, network, plan, Floats(x.size(), kNan), Floats(dy.size(), kNan), kRows);
+    EXPECT_TRUE(same_results(run_plan(rig, network, plan, x, dy, kRows), want));
+    // What the caller filled is still there, so passes can be repeated.
+    EXPECT_TRUE(same_bits(rig.download(plan.input(), x.size()), x));
+    EXPECT_TRUE(same_bits(rig.download(plan.output_gradient(), dy.size()), dy));
+
+    const Plan without_dx(network, *rig.device, kRows, Plan::Mode::training);
+    rig.zero_gradients(network.parameters());
+    rig.upload(without_dx.input(), x);
+    rig.upload(without_dx.output_gradient(), dy);
+    without_dx.forward(rig.stream, kRows);
+    without_dx.backward(rig.stream, kRows);
+    EXPECT_TRUE(same_bits(rig.download(network.parameters().gradients(), want.parameter_gradients.size()),
+                          want.parameter_gradients));
+    EXPECT_EQ(without_dx.input_gradient(), nullptr);
+
+    const Plan inference(network, *rig.device, kRows, Plan::Mode::inference);
+    for (const float fill : {kNan, 0.0f}) {
+      rig.upload(inference.input(), fill == 0 ? x : Floats(x.size(), fill));
+      inference.forward(rig.stream, kRows);
+    }
+    EXPECT_TRUE(same_bits(rig.download(inference.output(), want.output.size()), want.output));
+    EXPECT_TRUE(same_bits(rig.download(inference.input(), x.size()), x));
+    EXPECT_EQ(inference.output_gradient(), nullptr);
+  }
+}
+
+TEST_P(PlanTest, FewerRowsThanPlanned) {
+  constexpr int kPlanned = 5;
+  Rig rig(GetParam());
+  Network network = Network::parse(kNetworks.front(), "test");
+  network.parameters().allocate(*rig.device, rig.stream, 5);
+  const Plan plan(network, *rig.device, kPlanned, Plan::Mode::training_with_input_gradient);
+  const std::size_t outputs = network.output().count(), inputs = network.input().count();
+  for (const int rows : {1, 2, kPlanned}) {
+    SCOPED_TRACE(rows);
+    const Floats x = input_of(network, rows), dy = output_gradient_of(network, rows);
+    run_plan(rig, network, plan, Floats(inputs * kPlanned, kNan), Floats(outputs * kPlanned, kNan), kPlanned);
+    rig.upload(plan.output(), Floats(outputs * kPlanned, 123));
+    rig.upload(plan.input_gradient(), Floats(inputs * kPlanned, 456));
+    EXPECT_TRUE(same_results(run_plan(rig, network, plan, x, dy, rows), run_layers(rig, network, x, dy, rows)));
+    const std::size_t rest = static_cast<std::size_t>(kPlanned - rows);
+    EXPECT_EQ(rig.download(plan.output() + dy.size(), rest * outputs), Floats(rest * outputs, 123));
+    EXPECT_EQ(rig.download(plan.input_gradient() + x.size(), rest * inputs), Floats(rest * inputs, 456));
+  }
+
+  // No rows: nothing changes.
+  rig.zero_gradients(network.parameters());
+  const Floats before = rig.download(plan.output(), outputs);
+  plan.forward(rig.stream, 0);
+  plan.backward(rig.stream, 0);
+  EXPECT_TRUE(same_bits(rig.download(plan.output(), outputs), before));
+  EXPECT_EQ(largest(rig.download(network.parameters().gradients(), network.parameters().count())), 0);
+}
+
+TEST_P(PlanTest, RowsDoNotDependOnTheirNeighbours) {
+  constexpr int kRows = 4;
+  Rig rig(GetParam());
+  Network network = Network::load("lenet");
+  network.parameters().allocate(*rig.device, rig.stream, 5);
+  const Plan batch(network, *rig.device, kRows, Plan::Mode::inference);
+  const Plan single(network, *rig.device, 1, Plan::Mode::inference);
+  const std::size_t inputs = network.input().count(), outputs = network.output().count();
+  const Floats x = input_of(network, kRows);
+  rig.upload(batch.input(), x);
+  batch.forward(rig.stream, kRows);
+  for (std::size_t row = 0; row < kRows; ++row) {
+    rig.upload(single.input(), Floats(x.begin() + static_cast<std::ptrdiff_t>(row * inputs),
+                                      x.begin() + static_cast<std::ptrdiff_t>((row + 1) * inputs)));
+    single.forward(rig.stream, 1);
+    EXPECT_TRUE(
+        same_bits(rig.download(single.output(), outputs), rig.download(batch.output() + row * outputs, outputs)))
+        << "row " << row;
+  }
+}
+
+std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+TEST_P(PlanTest, MemoryOfLenet) {
+  Rig rig(GetParam());
+  const Network network = Network::load("lenet");
+  std::size_t scratch = 0;
+  for (const auto& layer : network.layers()) {
+    scratch = std::max(scratch, layer->scratch_bytes({rig.device->kernels(), 1, true}));
+  }
+  // One row: input, conv1, pool1, conv2, pool2, linear1 (relu in it), linear2, and the argmax of both pools.
+  const std::size_t input = aligned(4 * 784), conv1 = aligned(4 * 24 * 24 * 20), pool1 = aligned(4 * 12 * 12 * 20),
+                    conv2 = aligned(4 * 8 * 8 * 50), pool2 = aligned(4 * 800), linear1 = aligned(4 * 500),
+                    linear2 = aligned(4 * 128), argmax1 = aligned(12 * 12 * 20), argmax2 = aligned(800);
+  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::inference).bytes(),
+            input + conv1 + pool1 + argmax1 + aligned(scratch));
+  const std::size_t activations = input + conv1 + pool1 + conv2 + pool2 + linear1 + linear2 + argmax1 + argmax2;
+  // Gradients: of the output, and two buffers in turn, the larger with conv1's, the other with pool1's.
+  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training).bytes(),
+            activations + linear2 + conv1 + pool1 + aligned(scratch));
+  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training_with_input_gradient).bytes(),
+            activations + linear2 + conv1 + pool1 + input + aligned(scratch));
+}
+
+// A kernel that splits its work by the batch size may need more scratch for fewer rows; both the tiled and the native
+// kernels do so for some batch sizes of this convolution.
+TEST_P(PlanTest, ScratchSufficesForEveryNumberOfRows) {
+  constexpr int kMost = 25;
+  Rig rig(GetParam());
+  const Network network = Network::parse("input 28x28x1\nconv 20 5x5\nflatten", "test");
+  for (int n = 1; n <= kMost; ++n) {
+    const Plan plan(network, *rig.device, n, Plan::Mode::training);
+    const std::size_t planned = plan.queue(rig.stream).scratch.bytes;
+    for (int rows = 1; rows <= n; ++rows) {
+      const std::size_t needed = network.layers().front()->scratch_bytes({rig.device->kernels(), rows, true});
+      EXPECT_LE(needed, planned) << rows << " of " << n << " rows";
+    }
+  }
+}
+
+template <class Action>
+std::string message_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_P(PlanTest, Errors) {
+  Rig rig(GetParam());
+  Network network = Network::parse("input 1x1x5\nlinear 3", "test");
+  EXPECT_EQ(message_of([&] { Plan(network, *rig.device, 0, Plan::Mode::training); }),
+            "Plan: the batch must have at least 1 row, not 0");
+  const Plan plan(network, *rig.device, 2, Plan::Mode::inference);
+  EXPECT_EQ(message_of([&] { plan.forward(rig.stream, 1); }),
+            "Plan: the network's parameters are not allocated; call parameters().allocate() first");
+  network.parameters().allocate(*rig.device, rig.stream, 5);
+  EXPECT_EQ(message_of([&] { plan.forward(rig.stream, 3); }), "Plan: 3 rows, planned for 0 to 2");
+  EXPECT_EQ(message_of([&] { plan.forward(rig.stream, -1); }), "Plan: -1 rows, planned for 0 to 2");
+  EXPECT_EQ(message_of([&] { plan.backward(rig.stream, 2); }),
+            "Plan: backward needs a plan for training, this one is for inference");
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, PlanTest, testing::ValuesIn(test_devices()), device_test_name);
+
+}  // namespace
+}  // namespace gemel

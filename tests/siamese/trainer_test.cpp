@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+//
+// Training on a small synthetic set: it learns, it repeats to the bit, and a step leaves the host alone.
+#include "siamese/trainer.h"
+
+#include <cmath>
+
+#include "siamese/evaluate.h"
+#include "tests/engine/devices.h"
+#include "tests/siamese/twin_rig.h"
+
+namespace gemel {
+namespace {
+
+class TrainerTest : public testing::TestWithParam<std::string> {
+ protected:
+  const Dataset data_ = patterns(6, 8, 8, 8, 21);
+  TrainOptions options(const std::string& loss, int steps) const {
+    TrainOptions options;
+    options.loss.name = loss;
+    options.schedule.base = 5e-3F;
+    options.steps = steps;
+    options.pairs = 12;
+    options.p = 6;
+    options.k = 4;
+    options.report_every = 10;
+    options.plan_steps = 16;
+    return options;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, TrainerTest, testing::ValuesIn(test_devices()), device_test_name);
+
+constexpr const char* kNetwork = "input 8x8x1\nconv 4 3x3\nrelu\nmaxpool 2\nlinear 8\n";
+
+struct Training {
+  std::vector<TrainReport> history;
+  std::vector<float> weights;
+};
+Training train(const std::string& device, const Dataset& data, const TrainOptions& options) {
+  TwinRig rig(device, kNetwork);
+  TwinEncoder encoder(rig.network, *rig.device, data.statistics());
+  Trainer trainer(encoder, data, options);
+  trainer.run({});
+  EXPECT_EQ(trainer.steps_done(), options.steps);
+  return {trainer.history(), download(*rig.device, encoder.stream(), rig.network.parameters().values(), rig.count())};
+}
+
+TEST_P(TrainerTest, LossFallsAndIdentitiesPart) {
+  for (const char* loss : {"contrastive", "caffe-legacy", "triplet", "batch-hard", "batch-all"}) {
+    SCOPED_TRACE(loss);
+    TwinRig rig(GetParam(), kNetwork);
+    TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+    Trainer trainer(encoder, data_, options(loss, 60));
+    trainer.run({});
+    const std::vector<TrainReport>& history = trainer.history();
+    ASSERT_EQ(history.size(), 6u);
+    for (const TrainReport& report : history) EXPECT_TRUE(std::isfinite(report.mean_loss));
+    EXPECT_LT(history.back().mean_loss, 0.7F * history.front().mean_loss);
+    const Evaluation evaluation = evaluate(encoder, data_);
+    EXPECT_GT(evaluation.verification.auc, 0.95);
+    EXPECT_GT(evaluation.retrieval.recall_at_1, 0.9);
+    EXPECT_FALSE(evaluation.health.collapsed);
+    EXPECT_EQ(evaluation.images, 48);
+    EXPECT_EQ(evaluation.identities, 6);
+    EXPECT_EQ(evaluation.distances.size(), 48u * 47 / 2);
+  }
+}
+
+TEST_P(TrainerTest, SameSeedSameBits) {
+  for (const char* loss : {"contrastive", "triplet"}) {
+    SCOPED_TRACE(loss);
+    const TrainOptions wanted = options(loss, 25);
+    const Training first = train(GetParam(), data_, wanted), second = train(GetParam(), data_, wanted);
+    ASSERT_EQ(first.history.size(), 3u);
+    for (std::size_t i = 0; i < first.history.size(); ++i) {
+      EXPECT_EQ(first.history[i].mean_loss, second.history[i].mean_loss);
+      EXPECT_EQ(first.history[i].active, second.history[i].active);
+      EXPECT_EQ(first.history[i].step, second.history[i].step);
+    }
+    EXPECT_EQ(first.weights, second.weights);
+    TrainOptions other = wanted;
+    other.seed = 2;
+    EXPECT_NE(train(GetParam(), data_, other).weights, first.weights);
+  }
+}
+
+// How often the host looks, and how many batches it plans at once, must not change what is learned.
+TEST_P(TrainerTest, ReportsAndPlansDoNotChangeTheResult) {
+  const std::vector<float> want = train(GetParam(), data_, options("contrastive", 23)).weights;
+  for (const auto& [report_every, plan_steps] : {std::pair{1, 1}, {7, 3}, {100, 100}}) {
+    TrainOptions other = options("contrastive", 23);
+    other.report_every = report_every;
+    other.plan_steps = plan_steps;
+    EXPECT_EQ(train(GetParam(), data_, other).weights, want) << report_every << " " << plan_steps;
+  }
+}
+
+TEST_P(TrainerTest, WarmedUpStepsLeaveTheHostAlone) {
+  for (const char* loss : {"contrastive", "triplet"}) {
+    SCOPED_TRACE(loss);
+    TwinRig rig(GetParam(), kNetwork);
+    TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+    Trainer trainer(encoder, data_, options(loss, 100));
+    trainer.step();
+    trainer.step();
+    const Counters before = rig.device->counters();
+    for (int i = 0; i < 10; ++i) trainer.step();  // 12 of the 16 batches planned
+    const Counters after = rig.device->counters();
+    EXPECT_EQ(after.allocations, before.allocations);
+    EXPECT_EQ(after.frees, before.frees);
+    EXPECT_EQ(after.downloads, before.downloads);
+    EXPECT_EQ(after.synchronizations, before.synchronizations);
+    EXPECT_EQ(after.uploads, before.uploads);
+    EXPECT_EQ(after.graph_launches, before.graph_launches + 10);
+    for (int i = 0; i < 10; ++i) trainer.step();  // the plan of batches is refilled once
+    EXPECT_EQ(rig.device->counters().uploads, before.uploads + 1);
+    EXPECT_EQ(rig.device->counters().downloads, before.downloads);
+    EXPECT_EQ(rig.device->counters().allocations, before.allocations);
+  }
+}
+
+TEST_P(TrainerTest, DivergenceIsNamed) {
+  TrainOptions wild = options("contrastive", 40);
+  wild.rule = SgdParams{};
+  wild.schedule.base = 1e30F;
+  TwinRig rig(GetParam(), kNetwork);
+  TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+  Trainer trainer(encoder, data_, wild);
+  try {
+    trainer.run({});
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    for (const char* part : {"not finite", "steps 0 and 10", "lower learning rate", "1e+30"}) {
+      EXPECT_NE(message.find(part), std::string::npos) << message;
+    }
+  }
+}
+
+TEST_P(TrainerTest, ReportsArriveAndCanStop) {
+  TwinRig rig(GetParam(), kNetwork);
+  TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+  Trainer trainer(encoder, data_, options("contrastive", 45));
+  EXPECT_EQ(trainer.rows(), 24);
+  std::vector<int> steps;
+  trainer.run([&](const TrainReport& report) {
+    steps.push_back(report.step);
+    EXPECT_EQ(report.steps, 45);
+    EXPECT_GT(report.images_per_second, 0);
+    EXPECT_FLOAT_EQ(report.learning_rate, 5e-3F);
+    EXPECT_GT(report.active, 0);
+    EXPECT_LE(report.active, 1);
+    return report.step < 20;
+  });
+  EXPECT_EQ(steps, (std::vector<int>{10, 20}));
+  EXPECT_EQ(trainer.steps_done(), 20);
+  trainer.run([&](const TrainReport& report) {
+    steps.push_back(report.step);
+    return true;
+  });
+  EXPECT_EQ(steps, (std::vector<int>{10, 20, 30, 40, 45}));
+  EXPECT_NE(trainer.describe().find("contrastive(margin 1), 12 pairs"), std::string::npos) << trainer.describe();
+}
+
+TEST_P(TrainerTest, FewIdentitiesGetMoreImages) {
+  TwinRig rig(GetParam(), kNetwork);
+  TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+  TrainOptions many = options("batch-hard", 3);
+  many.p = 12;
+  many.k = 2;
+  Trainer trainer(encoder, data_, many);
+  EXPECT_EQ(trainer.rows(), 24);
+  EXPECT_NE(trainer.describe().find("6 identities x 4 images"), std::string::npos) << trainer.describe();
+  trainer.run({});
+}
+
+TEST_P(TrainerTest, WhatCannotBeTrainedIsNamed) {
+  TwinRig rig(GetParam(), kNetwork);
+  TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+  auto make = [&](const Dataset& data, const std::function<void(TrainOptions&)>& change) {
+    TrainOptions changed = options("contrastive", 5);
+    change(changed);
+    Trainer trainer(encoder, data, changed);
+  };
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.steps = 0; }); }, {"steps", "0"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.report_every = 0; }); }, {"reports"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.plan_steps = -1; }); }, {"planned", "-1"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.pairs = 0; }); }, {"pair"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.loss.name = "x"; }); }, {"unknown loss"});
+  expect_input_error([&] { make(patterns(3, 2, 4, 4, 1), [](TrainOptions&) {}); }, {"patterns", "4x4x1", "8x8x1"});
+  expect_input_error([&] { make(patterns(1, 5, 8, 8, 1), [](TrainOptions&) {}); }, {"two identities"});
+  expect_input_error([&] { make(patterns(5, 1, 8, 8, 1), [](TrainOptions&) {}); }, {"two images"});
+  expect_input_error([&] { make(patterns(1, 5, 8, 8, 1), [](TrainOptions& o) { o.loss.name = "triplet"; }); },
+                     {"two identities"});
+}
+
+}  // namespace
+}  // namespace gemel

@@ -1,0 +1,224 @@
+#!/usr/bin/env bash
+# The program as a person meets it: every command, exit statuses, one-line errors, nothing half-written.
+#   cli_test.sh GEMEL_BINARY
+set -uo pipefail
+gemel=$1
+export LC_ALL=C GEMEL_THREADS=2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+failures=0
+
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+# status WANTED ARGS...: runs gemel; leaves $out and $err.
+status() {
+  local wanted=$1 got
+  shift
+  "$gemel" "$@" >stdout 2>stderr </dev/null
+  got=$?
+  out=$(<stdout) err=$(<stderr)
+  [ "$got" -eq "$wanted" ] || fail "gemel $*: exit status $got, not $wanted; stderr: $err"
+}
+# bad PATTERN ARGS...: an input error: status 2, one line that begins with "gemel: " and fits PATTERN, nothing on stdout.
+bad() {
+  local pattern=$1 errors
+  shift
+  status 2 "$@"
+  errors=$(grep -v '^gemel: note: ' stderr)
+  [ "$(grep -c . <<<"$errors")" -eq 1 ] || fail "gemel $*: not one line: $errors"
+  grep -Eq "^gemel: .*$pattern" <<<"$errors" || fail "gemel $*: '$errors' does not say '$pattern'"
+  [ -z "$out" ] || fail "gemel $*: an error, and yet output: $out"
+}
+says() { grep -Eq -- "$1" stdout || fail "stdout has no '$1': $out"; }
+notes() { grep -Eq -- "$1" stderr || fail "stderr has no '$1': $err"; }
+json() { [ -z "$(command -v python3)" ] || python3 -m json.tool <"${1:-stdout}" >/dev/null || fail "not JSON: ${1:-$out}"; }
+left_behind() { find . -name '*.tmp' -o -name '*.part' | grep . && fail "temporary files stay behind"; }
+
+# ---- data: 4 identities x 8 images of 12x12, a bright bar where the identity says, noise from a fixed seed.
+be32() { printf "\\x$(printf %02x $(($1 >> 24 & 255)))\\x$(printf %02x $(($1 >> 16 & 255)))\\x$(printf %02x $(($1 >> 8 & 255)))\\x$(printf %02x $(($1 & 255)))"; }
+RANDOM=7
+identities=4 each=8 side=12
+{
+  be32 $((0x803)); be32 $((identities * each)); be32 $side; be32 $side
+  for ((i = 0; i < identities * each; ++i)); do
+    bytes=
+    for ((pixel = 0; pixel < side * side; ++pixel)); do
+      value=$((RANDOM % 40))
+      ((pixel / side / 3 == i % identities)) && value=$((200 + RANDOM % 50))
+      printf -v bytes '%s\\x%02x' "$bytes" $value
+    done
+    printf "$bytes"
+  done
+} >images
+{
+  be32 $((0x801)); be32 $((identities * each))
+  for ((i = 0; i < identities * each; ++i)); do printf "\\x0$((i % identities))"; done
+} >labels
+data=idx:images,labels
+cat >tiny.net <<'N'
+input 12x12x1
+conv 4 3x3
+relu
+maxpool 2
+linear 8
+N
+train=(train "$data" --net tiny.net --device cpu --loss contrastive --batch 8 --seed 3)
+
+# ---- help, version, usage
+status 0 --help && says 'verify'
+status 0 --version && says '^gemel [0-9]'
+for command in train eval verify embed extract info check bench devices; do
+  status 0 "$command" --help && says 'Example'
+done
+bad 'subcommand' 
+bad 'see gemel --help' fly
+bad 'see gemel verify --help' verify
+bad 'required' train
+bad 'out.*-o' train "$data"
+bad 'optimizer.*see gemel train --help' "${train[@]}" -o m.safetensors --optimizer adagrad
+bad 'schedule' "${train[@]}" -o m.safetensors --schedule cubic
+bad 'every' "${train[@]}" -o m.safetensors --schedule step
+bad 'loss.*contrastive' train "$data" --loss softmax -o m.safetensors
+bad 'lr' "${train[@]}" -o m.safetensors --lr -1
+bad 'excludes' "${train[@]}" -o m.safetensors --steps 3 --epochs 3
+bad 'device' "${train[@]/cpu/tpu}" -o m.safetensors
+
+# ---- devices
+status 0 devices && says '^cpu ' && says '^simt '
+status 0 devices --json && json
+grep -q '"available": true' stdout || fail "devices --json tells of no available device"
+
+# ---- train, info
+status 0 "${train[@]}" --steps 120 --lr 0.003 -o m.safetensors --report report.html --json
+json
+notes 'step 120/120'
+[ "$(tr '\r' '\n' <stderr | wc -l)" -le 20 ] || fail "more than 20 lines of progress where no terminal is"
+grep -q '<svg' report.html || fail "the report has no plot"
+grep -q 'data:image/png;base64,' report.html || fail "the report has no pictures"
+grep -Eq 'https?://|<script' report.html && fail "the report reaches outside"
+auc=$(sed -n 's/.*"auc": \([0-9.]*\).*/\1/p' stdout)
+awk -v auc="$auc" 'BEGIN { exit !(auc >= 0.95) }' || fail "bars are not learnt: AUC '$auc'"
+status 0 "${train[@]}" --steps 5 -o again.safetensors && says 'threshold: ' && says 'health: '
+status 0 "${train[@]}" --steps 5 -o twice.safetensors
+cmp -s again.safetensors twice.safetensors || fail "the same seed and device, another model"
+status 0 info m.safetensors && says 'threshold  *[0-9.]+ \(accuracy' && says 'conv' && says 'trained .*contrastive'
+status 0 info m.safetensors --json && json
+status 0 info lenet && says 'linear|Linear'
+status 0 info tiny.net --json && json
+status 0 "${train[@]}" --overfit-batch --steps 200 --lr 0.003 && notes 'learnt by heart'
+status 1 "${train[@]}" --overfit-batch --steps 1 --lr 1e-9 --optimizer sgd && notes 'NOT'
+for loss in triplet batch-hard batch-all caffe-legacy; do
+  status 0 train "$data" --net tiny.net --device cpu --loss $loss --batch 8 --p 4 --k 2 --steps 3 -o other.safetensors
+done
+status 0 train "$data" --net tiny.net --device simt --loss triplet --p 4 --k 2 --steps 2 -o other.safetensors
+status 0 "${train[@]}" --steps 2 --val "$data" --embedding 5 -o other.safetensors
+status 0 info other.safetensors --json && grep -q '"embedding": 5' stdout || fail "--embedding has no effect"
+
+# Ctrl-C: stops, evaluates, saves. (timeout hands the signal on; a background process of a script would ignore SIGINT.)
+timeout --preserve-status -s INT 3 "$gemel" "${train[@]}" --steps 100000000 -o stopped.safetensors >stdout 2>stderr
+[ $? -eq 0 ] || fail "Ctrl-C: exit status is not 0: $(<stderr)"
+notes 'stopped at step'
+status 0 info stopped.safetensors && says 'stopped at step'
+
+# ---- eval
+status 0 eval m.safetensors "$data" --device cpu && says 'AUC' && says 'recall@1' && says "at the model's threshold"
+status 0 eval m.safetensors "$data" --device cpu --pairs 50 --json --report eval.html && json
+[ -s eval.html ] || fail "eval writes no report"
+
+# ---- extract, verify
+status 0 extract "$data" --rows 0:8 -o pictures --by-identity
+status 0 extract "$data" --rows 0,4,1 -o pictures && [ "$(wc -l <stdout)" -eq 3 ] || fail "extract does not name its files"
+status 0 extract "$data" --rows 0:8 -o folder --by-identity
+[ -s folder/0/000000.png ] || fail "extract --by-identity: no folder/0/000000.png"
+a=pictures/000000_0.png same=pictures/000004_0.png different=pictures/000001_1.png
+status 0 verify m.safetensors $a $same --device cpu && says 'same$' && says 'distance [0-9.]+  threshold [0-9.]+'
+status 1 verify m.safetensors $a $different --device cpu && says 'different$'
+status 0 verify m.safetensors $a $a --json --device cpu && json
+grep -q '"distance": 0.0' stdout || fail "a picture differs from itself: $out"
+status 1 verify m.safetensors $a $same --threshold 0 --device cpu
+{ printf 'P5 24 18 255\n'; head -c $((24 * 18)) images; } >large.pgm
+status 0 verify m.safetensors large.pgm large.pgm --device cpu && notes 'large.pgm is 18x24; resized'
+status 0 eval m.safetensors folder --device cpu
+
+# ---- embed
+status 0 embed m.safetensors $a $different --device cpu
+[ "$(head -n 1 stdout)" = "file,label,e0,e1,e2,e3,e4,e5,e6,e7" ] || fail "CSV header: $(head -n 1 stdout)"
+[ "$(wc -l <stdout)" -eq 3 ] || fail "two pictures are not two lines"
+grep -q "^\"$data#5\",1," <("$gemel" embed m.safetensors "$data" --rows 5:7) || fail "rows of an IDX file are not named"
+status 0 embed m.safetensors "$data" --json --device cpu && json
+for kind in csv json safetensors; do
+  status 0 embed m.safetensors folder -o e.$kind --device cpu
+  [ -s e.$kind ] || fail "no e.$kind"
+done
+json e.json
+status 0 embed m.safetensors "$data" --device cpu --compare-device simt && says 'same$'
+status 0 embed m.safetensors "$data" --device cpu --compare-device simt --json && json
+
+# ---- check, bench
+status 0 check --device cpu --op linear && says 'linear_fprop .*ok'
+status 0 check --device simt --op relu --json 2>/dev/null || true
+status 0 check --device cpu --op loss_reduce --gradients --json && json
+bad 'known: .*conv2d_fprop' check --op fly
+status 0 bench --device cpu --filter 'linear_fprop' --seconds 0.001 --json bench.json && says 'of peak'
+json bench.json
+bad 'regular expression' bench --filter '('
+bad 'fits no case' bench --filter fly
+
+# ---- bad input: IDX
+head -c 1000 images >cut; bad 'cut' "${train[@]/$data/idx:cut,labels}" -o bad.safetensors
+{ printf 'PNG!'; tail -c +5 images; } >magic; bad 'magic' "${train[@]/$data/idx:magic,labels}" -o bad.safetensors
+head -c 12 labels >few; bad 'few' "${train[@]/$data/idx:images,few}" -o bad.safetensors
+bad 'labels' "${train[@]/$data/idx:labels,images}" -o bad.safetensors
+bad 'nowhere' "${train[@]/$data/idx:nowhere}" -o bad.safetensors
+# folders
+bad 'no such folder' "${train[@]/$data/nowhere}" -o bad.safetensors
+mkdir -p one/a && cp $a one/a/ && bad 'identity' "${train[@]/$data/one}" -o bad.safetensors
+cp -r folder hurt && : >hurt/1/000001.png && bad '000001.png.*empty' "${train[@]/$data/hurt}" -o bad.safetensors
+head -c 90 folder/1/000001.png >hurt/1/000001.png; bad '000001.png' "${train[@]/$data/hurt}" -o bad.safetensors
+echo text >hurt/1/000001.png; bad '000001.png' "${train[@]/$data/hurt}" -o bad.safetensors
+bad 'rows' extract "$data" --rows 30:99 -o pictures
+bad 'rows' extract "$data" --rows x -o pictures
+# models
+head -c 700 m.safetensors >short.safetensors; bad 'short.safetensors' verify short.safetensors $a $a
+head -c 4 m.safetensors >stub.safetensors; bad 'stub.safetensors' verify stub.safetensors $a $a
+: >empty.safetensors; bad 'empty.safetensors' info empty.safetensors
+{ printf '\x00\x00\x00\x00\x00\x10\x00\x00'; tail -c +9 m.safetensors; } >huge.safetensors  # a header of 16 TiB
+bad 'huge.safetensors.*header' verify huge.safetensors $a $a
+sed 's/"F32"/"F64"/' m.safetensors >f64.safetensors; bad 'f64.safetensors' info f64.safetensors
+bad 'no model|not a model|cannot|no such|missing' verify nowhere.safetensors $a $a
+bad 'text.png' verify m.safetensors $a text.png
+bad '\.csv' embed m.safetensors $a -o e.xls
+# networks
+printf 'input 12x12x1\nconv 4 3x3\ncovn 4 3x3\nlinear 8\n' >wrong.net
+bad 'wrong.net:3: .*covn' "${train[@]/tiny.net/wrong.net}" -o bad.safetensors
+printf 'input 12x12x1\nconv 4 13x13\nlinear 8\n' >small.net; bad 'small.net:2' "${train[@]/tiny.net/small.net}" -o bad.safetensors
+bad 'nowhere.net' "${train[@]/tiny.net/nowhere.net}" -o bad.safetensors
+[ -e bad.safetensors ] && fail "a failed training leaves a model"
+
+# ---- places that cannot be written, told before training
+bad 'full.*regular file' "${train[@]}" --steps 100000000 -o /dev/full
+bad 'folder' "${train[@]}" --steps 100000000 -o nowhere/m.safetensors
+bad 'folder|regular' "${train[@]}" --steps 100000000 -o folder
+bad 'nowhere' "${train[@]}" --steps 100000000 -o n.safetensors --report nowhere/r.html
+[ -c /dev/full ] || fail "/dev/full is no device any more"
+if "$gemel" embed m.safetensors "$data" >/dev/full 2>stderr; then fail "a full disk behind stdout goes unnoticed"; fi
+grep -q 'standard output' stderr || fail "a full disk behind stdout: $(<stderr)"
+left_behind
+
+# A full disk while the model is saved: the model before stays whole.
+mkdir disk
+if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=64k tmpfs disk 2>/dev/null; then
+  trap 'umount "$work/disk"; rm -rf "$work"' EXIT
+  cp again.safetensors disk/m.safetensors
+  head -c 40k /dev/zero >disk/filler
+  printf 'input 12x12x1\nlinear 64\nlinear 64\n' >wide.net
+  bad 'm.safetensors: cannot write' "${train[@]/tiny.net/wide.net}" --steps 2 -o disk/m.safetensors
+  cmp -s again.safetensors disk/m.safetensors || fail "a full disk damages the model that was there"
+  [ "$(ls disk)" = $'filler\nm.safetensors' ] || fail "a full disk leaves half a file: $(ls disk)"
+else
+  echo "skipped: a full disk (takes root and tmpfs)"
+fi
+
+[ $failures -eq 0 ] && echo "all right"
+[ $failures -eq 0 ]

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+//
+// What the commands of `gemel` share. A command is one file with one function add_NAME: it describes its options to
+// CLI11 and leaves its work in `action`, which runs after parsing and returns the exit status:
+//   0  done, or "same"
+//   1  a negative answer: "different", a failed check, a batch that could not be learnt
+//   2  usage, input or any other error (main.cpp turns exceptions into it)
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/device.h"
+#include "siamese/dataset.h"
+#include "siamese/model.h"
+
+namespace gemel::cli {
+
+using Action = std::function<int()>;
+using Json = nlohmann::ordered_json;
+
+void add_train(CLI::App& program, Action& action);
+void add_eval(CLI::App& program, Action& action);
+void add_verify(CLI::App& program, Action& action);
+void add_embed(CLI::App& program, Action& action);
+void add_extract(CLI::App& program, Action& action);
+void add_info(CLI::App& program, Action& action);
+void add_check(CLI::App& program, Action& action);
+void add_bench(CLI::App& program, Action& action);
+void add_devices(CLI::App& program, Action& action);
+
+// --device and --threads.
+struct DeviceOptions {
+  std::string device = "auto";
+  int threads = 0;  // 0: all
+
+  void add_to(CLI::App& command);
+  std::unique_ptr<Device> open() const;
+};
+
+// A line on stderr: "gemel: note: TEXT".
+void note(const std::string& text);
+
+bool terminal_on_stderr();
+
+// Throws InputError when `file` cannot be written later: its folder is missing or closed, or it is no regular file.
+// Called before long work, so that an hour of training is not lost to a typing mistake.
+void check_writable(const std::filesystem::path& file);
+
+// Writes beside `file` and renames: a full disk or a crash leaves what was there before. Throws InputError.
+void write_file(const std::filesystem::path& file, const std::string& content);
+
+// A data set in the size that a model takes; says on stderr when pictures had to be resized.
+Dataset load_for_model(const std::string& source, const Preprocessing& preprocessing);
+
+// A picture in the size that a model takes; says on stderr when it had to be resized.
+Image load_picture(const std::filesystem::path& file, const Preprocessing& preprocessing);
+
+// "3,17,40:50" -> 3, 17, 40..49. Throws InputError for what is not a row of a data set of `size` rows.
+std::vector<int> parse_rows(const std::string& text, int size);
+
+// "28x28" or "28" -> height, width. Throws InputError.
+std::pair<int, int> parse_size(const std::string& text);
+
+// Lines of cells as columns, the first column aligned to the left and the others to the right.
+std::string align(const std::vector<std::vector<std::string>>& rows);
+
+std::string fixed(double value, int digits);
+std::string thousands(long long value);  // "170,000"
+
+}  // namespace gemel::cli

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+//
+// gemel embed: pictures -> embeddings, as CSV, JSON or safetensors; or a comparison of two devices.
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+
+#include "engine/checkpoint.h"
+#include "tools/gemel/command.h"
+
+namespace gemel::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The largest difference of two devices' embeddings as a share of the largest number in them: what f32 sums in two
+// orders may differ by, with room; a wrong kernel is far off.
+constexpr double kDeviceTolerance = 1e-4;
+
+struct Options {
+  DeviceOptions device;
+  std::string model, output, rows, compare;
+  std::vector<std::string> inputs;
+  bool json = false;
+};
+
+struct Inputs {
+  std::vector<std::string> names, labels;  // labels: empty for single pictures
+  std::vector<std::uint8_t> pixels;        // (N,H,W,C)
+  int size() const { return static_cast<int>(names.size()); }
+};
+
+bool is_dataset(const std::string& input) { return input.starts_with("idx:") || fs::is_directory(input); }
+
+Inputs read_inputs(const Options& options, const Preprocessing& preprocessing) {
+  Inputs all;
+  for (const std::string& input : options.inputs) {
+    if (!is_dataset(input)) {
+      Image image = load_picture(input, preprocessing);
+      all.names.push_back(input);
+      all.labels.emplace_back();
+      all.pixels.insert(all.pixels.end(), image.pixels.begin(), image.pixels.end());
+      continue;
+    }
+    Dataset data = load_for_model(input, preprocessing);
+    std::vector<int> rows = parse_rows(options.rows.empty() ? concat("0:", data.size()) : options.rows, data.size());
+    for (int row : rows) {
+      auto i = static_cast<std::size_t>(row);
+      all.names.push_back(data.files.empty() ? concat(input, "#", row) : data.files[i]);
+      all.labels.push_back(data.identities[static_cast<std::size_t>(data.labels[i])]);
+      auto pixels = data.image(row);
+      all.pixels.insert(all.pixels.end(), pixels.begin(), pixels.end());
+    }
+  }
+  return all;
+}
+
+// Enough digits to read back the same float.
+std::string number(float value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
+// RFC 4180: quoted where it holds a comma, a quote or a line break.
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
+}
+
+std::string csv(const Inputs& inputs, const std::vector<float>& e) {
+  std::size_t d = e.size() / static_cast<std::size_t>(inputs.size());
+  std::string text = "file,label";
+  for (std::size_t j = 0; j < d; ++j) text += concat(",e", j);
+  text += "\n";
+  for (std::size_t i = 0; i < inputs.names.size(); ++i) {
+    text += csv_cell(inputs.names[i]) + "," + csv_cell(inputs.labels[i]);
+    for (std::size_t j = 0; j < d; ++j) text += "," + number(e[i * d + j]);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string json(const Inputs& inputs, const std::vector<float>& e) {
+  auto d = static_cast<std::ptrdiff_t>(e.size()) / inputs.size();
+  Json list = Json::array();
+  for (int i = 0; i < inputs.size(); ++i) {
+    auto row = static_cast<std::size_t>(i);
+    list.push_back({{"file", inputs.names[row]},
+                    {"label", inputs.labels[row]},
+                    {"embedding", std::vector<float>(e.begin() + i * d, e.begin() + (i + 1) * d)}});
+  }
+  return list.dump() + "\n";
+}
+
+TensorFile tensors(const Inputs& inputs, const std::vector<float>& e) {
+  TensorFile file;
+  file.tensors["embeddings"] = {{inputs.size(), static_cast<std::int64_t>(e.size()) / inputs.size()}, e};
+  file.metadata["files"] = Json(inputs.names).dump();
+  file.metadata["labels"] = Json(inputs.labels).dump();
+  return file;
+}
+
+int compare_devices(const Options& options, const Inputs& inputs, const Device& first, const std::vector<float>& e) {
+  auto device = open_device(options.compare);
+  Model model = Model::load(options.model, *device);
+  std::vector<float> other = model.encoder().embed(inputs.pixels, inputs.size());
+  double difference = 0, largest = 0;
+  for (std::size_t i = 0; i < e.size(); ++i) {
+    difference = std::max(difference, std::abs(double{e[i]} - other[i]));
+    largest = std::max(largest, std::abs(double{e[i]}));
+    if (!std::isfinite(e[i]) || !std::isfinite(other[i])) difference = INFINITY;
+  }
+  bool same = difference <= kDeviceTolerance * largest;
+  if (options.json) {
+    Json result{{"images", inputs.size()},
+                {"devices", {first.name(), device->name()}},
+                {"difference", difference},
+                {"largest", largest},
+                {"same", same}};
+    std::cout << result.dump(2) << "\n";
+  } else {
+    char text[96];
+    std::snprintf(text, sizeof text, "largest difference %.3g, of numbers up to %.3g: %s", difference, largest,
+                  same ? "same" : "DIFFERENT");
+    std::cout << inputs.size() << " images on " << first.name() << " and " << device->name() << ": " << text << "\n";
+  }
+  return same ? 0 : 1;
+}
+
+int embed(const Options& options) {
+  fs::path output = options.output;
+  std::string kind = output.extension().string();
+  if (!options.output.empty()) {
+    if (kind != ".csv" && kind != ".json" && kind != ".safetensors") {
+      throw InputError(concat(options.output, ": embeddings are written as .csv, .json or .safetensors"));
+    }
+    check_writable(output);
+  }
+  auto device = options.device.open();
+  Model model = Model::load(options.model, *device);
+  Inputs inputs = read_inputs(options, model.info.preprocessing);
+  std::vector<float> e = model.encoder().embed(inputs.pixels, inputs.size());
+  if (!options.compare.empty()) return compare_devices(options, inputs, *device, e);
+  if (options.output.empty()) {
+    std::cout << (options.json ? json(inputs, e) : csv(inputs, e));
+  } else if (kind == ".safetensors") {
+    write_tensors(output, tensors(inputs, e));
+  } else {
+    write_file(output, kind == ".json" ? json(inputs, e) : csv(inputs, e));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_embed(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("embed", "Turn pictures into embeddings");
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->model, "a model from gemel train")->required();
+  command->add_option("INPUT", options->inputs, "pictures, and data sets")->required();
+  command->add_option("-o,--output", options->output, "FILE.csv, .json or .safetensors (default: CSV on stdout)")
+      ->type_name("FILE");
+  command->add_option("--rows", options->rows, "only these rows of a data set: 3,17,40:50")->type_name("ROWS");
+  command
+      ->add_option("--compare-device", options->compare,
+                   "compute on this device too, print the largest difference; exit status 1 if they disagree")
+      ->type_name("DEVICE");
+  command->add_flag("--json", options->json, "JSON on stdout");
+  options->device.add_to(*command);
+  command->footer(
+      "CSV: file,label,e0,e1,...; the label of a single picture is empty.\n"
+      "Examples:\n"
+      "  gemel embed faces.safetensors a.png b.png\n"
+      "  gemel embed faces.safetensors faces/ -o faces.csv\n"
+      "  gemel embed faces.safetensors faces/ --rows 0:64 --device cpu --compare-device simt");
+  command->callback([options, &action] { action = [options] { return embed(*options); }; });
+}
+
+}  // namespace gemel::cli

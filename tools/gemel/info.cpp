@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+//
+// gemel info: the network of a model, a preset or a network file, and what a model remembers of its training.
+#include <fstream>
+#include <iostream>
+
+#include "tools/gemel/command.h"
+
+namespace gemel::cli {
+namespace {
+
+// A safetensors file has its JSON header from byte 8 on; a network file is text that never does.
+bool is_model(const std::string& name) {
+  if (std::filesystem::path(name).extension() == ".safetensors") return true;
+  std::ifstream in(name, std::ios::binary);
+  char head[9] = {};
+  return in.read(head, sizeof head) && head[8] == '{';
+}
+
+Json describe(const Network& network) {
+  return {{"input", network.input().str()},
+          {"embedding", network.embedding_size()},
+          {"parameters", network.parameters().parameter_count()},
+          {"mflop", network.flops() / 1e6},
+          {"network", network.text()}};
+}
+
+int print_network(const Network& network, bool json) {
+  if (json) {
+    std::cout << describe(network).dump(2) << "\n";
+  } else {
+    std::cout << network.table();
+  }
+  return 0;
+}
+
+int print_model(Model& model, bool json) {
+  const ModelInfo& info = model.info;
+  if (json) {
+    Json all = describe(model.network());
+    all["preprocessing"] = Json::parse(info.preprocessing.text());
+    all["threshold"] = info.calibrated_on.empty() ? Json() : Json(info.threshold);
+    all["calibrated_on"] = info.calibrated_on;
+    all["trained"] = info.trained;
+    std::cout << all.dump(2) << "\n";
+    return 0;
+  }
+  std::cout << model.network().table() << "\npreprocessing  " << info.preprocessing.text() << "\nthreshold      ";
+  if (info.calibrated_on.empty()) {
+    std::cout << "not calibrated\n";
+  } else {
+    std::cout << fixed(info.threshold, 4) << " (" << info.calibrated_on << ")\n";
+  }
+  std::cout << "trained        " << (info.trained.empty() ? "no record" : info.trained) << "\n";
+  return 0;
+}
+
+}  // namespace
+
+void add_info(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("info", "Describe a model, a preset or a network file");
+  struct Options {
+    std::string what;
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->what, "a model, a network file, or a preset: lenet, small")->required();
+  command->add_flag("--json", options->json, "for machines");
+  command->footer("Examples:\n  gemel info lenet\n  gemel info faces.safetensors --json");
+  command->callback([options, &action] {
+    action = [options] {
+      if (!is_model(options->what)) return print_network(Network::load(options->what), options->json);
+      auto device = open_device("cpu");
+      Model model = Model::load(options->what, *device);
+      return print_model(model, options->json);
+    };
+  });
+}
+
+}  // namespace gemel::cli

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+//
+// The report: one HTML file without scripts, its plots as SVG and its pictures as data URIs.
+#include "tools/gemel/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "tools/gemel/plot.h"
+#include "tools/gemel/png.h"
+
+namespace gemel::cli {
+namespace {
+
+constexpr std::size_t kHardestPairs = 8;  // of each kind
+constexpr const char* kSame = "#1f77b4";
+constexpr const char* kDifferent = "#d9622b";
+constexpr const char* kNeutral = "#8a93a0";
+
+constexpr const char* kStyle = R"(
+:root { color-scheme: light; --ink: #1d2430; --soft: #5b6675; --line: #e3e7ec; --card: #ffffff; --page: #f6f7f9; }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 56px; }
+h1 { font-size: 26px; margin: 0 0 4px; }
+h2 { font-size: 17px; margin: 0 0 10px; }
+p { margin: 6px 0; }
+.soft { color: var(--soft); }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px; margin: 22px 0; }
+.card, section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+.card { padding: 14px 16px; }
+.card b { display: block; font-size: 25px; font-weight: 650; line-height: 1.25; font-variant-numeric: tabular-nums; }
+section { padding: 18px 20px; margin: 16px 0; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(430px, 1fr)); gap: 16px; }
+.two section { margin: 0; }
+svg { width: 100%; height: auto; display: block; }
+svg text { font-size: 12px; fill: var(--soft); }
+svg .grid { stroke: var(--line); } svg .axis { stroke: #aab2bd; } svg .mark { stroke: var(--ink); stroke-dasharray: 5 3; }
+table { border-collapse: collapse; width: 100%; }
+td { padding: 6px 12px 6px 0; border-top: 1px solid var(--line); vertical-align: top; }
+tr:first-child td { border-top: 0; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; font-weight: 600; }
+.pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(236px, 1fr)); gap: 12px; }
+.pair { border: 1px solid var(--line); border-radius: 8px; padding: 10px; font-size: 13px; overflow-wrap: anywhere; }
+.pair img { width: 104px; height: 104px; object-fit: contain; image-rendering: pixelated; background: var(--page); border-radius: 4px; }
+.pair div { display: flex; gap: 6px; margin-bottom: 6px; }
+pre { margin: 0; overflow-x: auto; font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
+.warning { border-color: #d9622b; background: #fff3ec; }
+@media print { body { background: #fff; } section, .card { break-inside: avoid; } }
+)";
+
+std::string percent(double share, int digits = 1) { return fixed(100 * share, digits) + " %"; }
+
+std::string card(const std::string& name, const std::string& value, const std::string& below) {
+  return "<div class=\"card\"><span class=\"soft\">" + escape_html(name) + "</span><b>" + escape_html(value) +
+         "</b><span class=\"soft\">" + escape_html(below) + "</span></div>\n";
+}
+
+std::string section(const std::string& title, const std::string& body, const std::string& kind = "") {
+  return "<section" + (kind.empty() ? "" : " class=\"" + kind + "\"") + "><h2>" + escape_html(title) + "</h2>\n" +
+         body + "</section>\n";
+}
+
+std::string loss_curve(const std::vector<TrainReport>& history) {
+  Series loss{"loss", kSame, {}}, active{"active pairs or triplets (share)", kDifferent, {}};
+  for (const TrainReport& report : history) loss.points.emplace_back(report.step, report.mean_loss);
+  for (const TrainReport& report : history) active.points.emplace_back(report.step, report.active);
+  std::string curves = line_plot({.x_label = "step", .y_label = "mean loss"}, {loss});
+  return curves + line_plot({.x_label = "step", .y_label = "share", .y_high = 1, .percent_y = true}, {active});
+}
+
+std::string roc_curve(const Verification& v, const AtThreshold& at) {
+  Series roc{"this model", kSame, {}}, chance{"chance", kNeutral, {}, true};
+  for (const RocPoint& point : v.roc) roc.points.emplace_back(point.far, point.tar);
+  for (int i = 0; i <= 60; ++i) {
+    double far = std::pow(10.0, -3 + 3 * i / 60.0);
+    chance.points.emplace_back(far, far);
+  }
+  std::vector<Mark> marks;
+  if (at.far > 1e-3) marks.push_back({at.far, "threshold"});
+  return line_plot({.x_label = "different pairs accepted (FAR, logarithmic)",
+                    .y_label = "same pairs accepted (TAR)",
+                    .log_x = true,
+                    .x_low = 1e-3,
+                    .x_high = 1,
+                    .y_high = 1,
+                    .percent_x = true,
+                    .percent_y = true},
+                   {roc, chance}, marks);
+}
+
+std::string distances(const Evaluation& e, double threshold) {
+  Sample same{"same identity", kSame, {}}, different{"different identities", kDifferent, {}};
+  for (std::size_t i = 0; i < e.distances.size(); ++i) {
+    (e.pairs.same[i] ? same : different).values.push_back(e.distances[i]);
+  }
+  return histogram("distance", {same, different}, {{threshold, "threshold " + fixed(threshold, 3)}});
+}
+
+// The same pairs that lie farthest apart, or the different ones that lie nearest.
+std::vector<std::size_t> hardest(const Evaluation& e, bool same) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < e.distances.size(); ++i) {
+    if ((e.pairs.same[i] != 0) == same) order.push_back(i);
+  }
+  std::size_t count = std::min(kHardestPairs, order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
+                    [&](std::size_t a, std::size_t b) {
+                      return same ? e.distances[a] > e.distances[b] : e.distances[a] < e.distances[b];
+                    });
+  order.resize(count);
+  return order;
+}
+
+std::string pictures(const Report& report, bool same) {
+  const Evaluation& e = report.evaluation;
+  const Dataset& data = report.data;
+  auto picture = [&](int row) {
+    return "<img alt=\"row " + std::to_string(row) + "\" src=\"" +
+           png_uri(data.image(row), data.height, data.width, data.channels) + "\">";
+  };
+  auto name = [&](int row) {
+    std::string identity = data.identities[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(row)])];
+    return escape_html(identity) + " <span class=\"soft\">#" + std::to_string(row) + "</span>";
+  };
+  std::string html = "<div class=\"pairs\">\n";
+  for (std::size_t i : hardest(e, same)) {
+    int a = e.pairs.a[i], b = e.pairs.b[i];
+    html += "<div class=\"pair\"><div>" + picture(a) + picture(b) + "</div>" + name(a) + " and " + name(b) +
+            "<br><span class=\"soft\">distance</span> " + fixed(e.distances[i], 4) + "</div>\n";
+  }
+  return html + "</div>\n";
+}
+
+std::string metrics_table(const Report& report, const AtThreshold& at) {
+  std::string html = "<table>\n";
+  auto row = [&](const std::string& name, const std::string& value, const std::string& meaning) {
+    html += "<tr><td>" + escape_html(name) + "</td><td class=\"number\">" + escape_html(value) +
+            "</td><td class=\"soft\">" + escape_html(meaning) + "</td></tr>\n";
+  };
+  for (const Metric& metric : metrics(report.evaluation)) row(metric.name, metric.value, metric.meaning);
+  row("at the threshold", percent(at.accuracy, 2),
+      concat("at distance ", fixed(at.threshold, 4), " accepts ", percent(at.tar, 2), " of the same and ",
+             percent(at.far, 2), " of the different pairs"));
+  return html + "</table>\n";
+}
+
+std::string model_table(const Report& report) {
+  std::string html = "<table>\n";
+  auto row = [&](const std::string& name, const std::string& value) {
+    if (!value.empty()) html += "<tr><td>" + escape_html(name) + "</td><td>" + escape_html(value) + "</td></tr>\n";
+  };
+  row("trained", report.info.trained);
+  row("threshold", report.info.calibrated_on.empty()
+                       ? "not calibrated"
+                       : fixed(report.info.threshold, 4) + ", " + report.info.calibrated_on);
+  row("health", health_line(report.evaluation));
+  row("preprocessing", report.info.preprocessing.text());
+  return html + "</table>\n<pre>" + escape_html(report.network.table()) + "</pre>\n";
+}
+
+}  // namespace
+
+std::string report_html(const Report& report) {
+  const Evaluation& e = report.evaluation;
+  const Verification& v = e.verification;
+  double threshold = report.info.calibrated_on.empty() ? v.best_threshold : report.info.threshold;
+  AtThreshold at = at_threshold(e, threshold);
+  std::ostringstream html;
+  html << "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+       << "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>"
+       << escape_html(report.title) << "</title><style>" << kStyle << "</style></head><body><main>\n<h1>"
+       << escape_html(report.title) << "</h1>\n<p class=\"soft\">Evaluated on " << escape_html(e.data) << ": "
+       << thousands(e.images) << " images of " << thousands(e.identities) << " identities, "
+       << thousands(static_cast<long long>(v.same)) << " same and " << thousands(static_cast<long long>(v.different))
+       << " different pairs.</p>\n";
+  std::string warning = collapse_warning(e.health);
+  if (!warning.empty()) html << section("Warning", "<p>" + escape_html(warning) + "</p>\n", "warning");
+  html << "<div class=\"cards\">\n"
+       << card("AUC", fixed(v.auc, 4), "1 is perfect, 0.5 is chance")
+       << card("Accuracy at the threshold", percent(at.accuracy),
+               percent(at.tar) + " of same, " + percent(1 - at.far) + " of different")
+       << card("Equal error rate", percent(v.eer, 2), "at distance " + fixed(v.eer_threshold, 3))
+       << card("TAR at FAR 1 %", percent(v.tar_at_far_1e2), "same pairs accepted")
+       << card("recall@1", percent(e.retrieval.recall_at_1), "nearest image is the right one") << "</div>\n";
+  html << "<div class=\"two\">\n"
+       << section("Distances", distances(e, threshold)) << section("ROC", roc_curve(v, at)) << "</div>\n";
+  if (!report.history.empty())
+    html << section("Training", "<div class=\"two\">" + loss_curve(report.history) + "</div>");
+  html << section("Metrics", metrics_table(report, at));
+  html << section("Hardest same pairs: one identity, far apart", pictures(report, true))
+       << section("Hardest different pairs: two identities, near each other", pictures(report, false))
+       << section("Model", model_table(report)) << "</main></body></html>\n";
+  return html.str();
+}
+
+}  // namespace gemel::cli

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: MIT
+//
+// gemel train: a data set -> a model with a calibrated threshold, a summary, and a report.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <map>
+#include <optional>
+#include <tuple>
+
+#include "siamese/trainer.h"
+#include "tools/gemel/command.h"
+#include "tools/gemel/progress.h"
+#include "tools/gemel/report.h"
+#include "tools/gemel/summary.h"
+
+namespace gemel::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kDefaultSteps = 1500, kOverfitSteps = 300;
+constexpr double kDefaultHoldout = 0.2;
+constexpr double kOverfitAuc = 0.99;  // what a network that can learn at all reaches on its own batch
+
+const std::map<std::string, Schedule::Kind> kSchedules{{"constant", Schedule::Kind::constant},
+                                                       {"cosine", Schedule::Kind::cosine},
+                                                       {"linear", Schedule::Kind::linear},
+                                                       {"step", Schedule::Kind::step},
+                                                       {"inverse", Schedule::Kind::inverse}};
+
+struct Options {
+  DeviceOptions device;
+  std::string data, net = "small", validation, output, report, size;
+  double holdout = 0;  // 0: not given
+  int channels = 0, limit = 0, embedding = 0;
+  LossOptions loss{.name = "triplet"};
+  bool unsquared = false;
+  int steps = 0;  // 0: from epochs, or the default
+  double epochs = 0;
+  int pairs = 64, p = 32, k = 4;
+  std::string optimizer = "adam";
+  float rate = 0, momentum = 0.9f, weight_decay = 0;  // rate 0: the optimizer's usual one
+  Schedule schedule{.kind = Schedule::Kind::cosine};
+  std::uint64_t seed = 1;
+  std::size_t eval_pairs = 20000;
+  bool overfit = false, json = false;
+};
+
+struct Data {
+  Dataset training, validation;
+};
+
+// "idx:DIR" and "idx:DIR:train" have a test half when DIR holds one of the usual names.
+std::optional<std::string> test_half(const std::string& source) {
+  std::string base = source;
+  if (base.ends_with(":train")) base.resize(base.size() - 6);
+  if (!base.starts_with("idx:") || base.ends_with(":test") || base.find(',') != std::string::npos) return {};
+  for (const char* name : {"t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz"}) {
+    if (fs::exists(fs::path(base.substr(4)) / name)) return base + ":test";
+  }
+  return {};
+}
+
+// The split of one data set: identities never seen in training for folders, images of the same identities for IDX.
+Data split(const Dataset& all, const Options& options) {
+  double share = options.holdout > 0 ? options.holdout : kDefaultHoldout;
+  bool by_identity = !all.files.empty() && all.identities.size() >= 4;
+  auto [rest, held_out] =
+      by_identity ? all.split_identities(share, options.seed) : all.split_images(share, options.seed);
+  held_out.source +=
+      concat(" (", held_out.identities.size(), by_identity ? " identities held out)" : " identities, images held out)");
+  return {std::move(rest), std::move(held_out)};
+}
+
+LoadOptions load_options(const Options& options) {
+  LoadOptions load;
+  load.quiet = !terminal_on_stderr();
+  load.channels = options.channels;
+  load.limit = options.limit;
+  if (!options.size.empty()) {
+    std::tie(load.height, load.width) = parse_size(options.size);
+  } else {
+    std::vector<std::string> presets = Network::presets();
+    if (std::find(presets.begin(), presets.end(), options.net) == presets.end()) {
+      // A network file says its own size; presets take the data set's.
+      Shape input = Network::load(options.net).input();
+      load.height = input[0];
+      load.width = input[1];
+      load.channels = input[2];
+    }
+  }
+  return load;
+}
+
+Data load_data(const Options& options) {
+  LoadOptions load = load_options(options);
+  Dataset all = load_dataset(options.data, load);
+  std::optional<std::string> validation = test_half(options.data);
+  if (!options.validation.empty()) validation = options.validation;
+  if (options.holdout > 0 || !validation) return split(all, options);
+  load.height = all.height;
+  load.width = all.width;
+  load.channels = all.channels;
+  return {std::move(all), load_dataset(*validation, load)};
+}
+
+// One batch of the sampler that the loss would get, as a data set to learn by heart.
+Dataset one_batch(const Dataset& data, const Options& options) {
+  int identities = static_cast<int>(data.identities.size());
+  auto sampler = make_loss(options.loss)->wants_pairs()
+                     ? balanced_pairs(data.labels, options.pairs, options.seed)
+                     : identities_by_images(data.labels, std::min(options.p, identities), options.k, options.seed);
+  std::vector<std::int32_t> rows(static_cast<std::size_t>(sampler->rows()));
+  sampler->next(rows);
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  Dataset batch = data.subset(rows);
+  batch.source += concat(" (one batch of ", rows.size(), " images)");
+  return batch;
+}
+
+TrainOptions train_options(const Options& options, const Dataset& data) {
+  TrainOptions train;
+  train.loss = options.loss;
+  train.loss.squared = !options.unsquared;
+  train.pairs = options.pairs;
+  train.p = options.p;
+  train.k = options.k;
+  train.seed = options.seed;
+  train.schedule = options.schedule;
+  bool adam = options.optimizer == "adam";
+  train.schedule.base = options.rate > 0 ? options.rate : adam ? 1e-3f : 1e-2f;
+  if (adam) {
+    train.rule = AdamParams{.weight_decay = options.weight_decay};
+  } else {
+    train.rule = SgdParams{.momentum = options.momentum, .weight_decay = options.weight_decay};
+  }
+  train.steps = options.steps > 0 ? options.steps : options.overfit ? kOverfitSteps : kDefaultSteps;
+  if (options.epochs > 0) {
+    double rows = make_loss(options.loss)->wants_pairs() ? 2.0 * options.pairs : 1.0 * options.p * options.k;
+    train.steps = static_cast<int>(std::clamp(std::ceil(options.epochs * data.size() / rows), 1.0, 2e9));
+  }
+  train.report_every = std::clamp(train.steps / 100, 1, 50);
+  return train;
+}
+
+struct Outcome {
+  double seconds = 0;
+  bool stopped = false;
+};
+
+Outcome run(Trainer& trainer, int steps) {
+  Progress progress(steps);
+  StopSignal stop;
+  auto start = std::chrono::steady_clock::now();
+  trainer.run([&](const TrainReport& report) {
+    progress.show(report);
+    return !StopSignal::raised();
+  });
+  std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+  return {passed.count(), trainer.steps_done() < steps};
+}
+
+void print(const Options& options, const Evaluation& evaluation, const Model& model, const Trainer& trainer,
+           const Outcome& outcome) {
+  double images = static_cast<double>(trainer.steps_done()) * trainer.rows();
+  const TrainReport& last = trainer.history().back();
+  if (options.json) {
+    Json json{{"model", options.output},
+              {"trained", model.info.trained},
+              {"steps", trainer.steps_done()},
+              {"stopped_early", outcome.stopped},
+              {"seconds", outcome.seconds},
+              {"images_per_second", images / outcome.seconds},
+              {"loss", last.mean_loss},
+              {"active", last.active},
+              {"threshold", model.info.threshold},
+              {"evaluation", summary_json(evaluation)}};
+    std::cout << json.dump(2) << "\n";
+    return;
+  }
+  std::cout << "trained " << model.info.trained << "\n"
+            << thousands(static_cast<long long>(images)) << " images in " << fixed(outcome.seconds, 1) << " s ("
+            << thousands(static_cast<long long>(images / outcome.seconds)) << " images/s), last loss "
+            << fixed(last.mean_loss, 5) << ", active " << fixed(100 * last.active, 1) << " %\n\n"
+            << summary_text(evaluation) << "threshold: " << fixed(model.info.threshold, 4) << "\n";
+  if (!options.output.empty()) std::cout << "model: " << options.output << "\n";
+  if (!options.report.empty()) std::cout << "report: " << options.report << "\n";
+}
+
+int verdict(const Options& options, const Evaluation& evaluation) {
+  if (options.overfit) {
+    bool learnt = evaluation.verification.auc >= kOverfitAuc;
+    std::cerr << "gemel: one batch "
+              << (learnt ? "was learnt by heart: network, loss and labels work together"
+                         : "could NOT be learnt by heart: AUC " + fixed(evaluation.verification.auc, 4) +
+                               " on its own images; try another --lr, more --steps, another "
+                               "--net, and look at the labels")
+              << std::endl;
+    return learnt ? 0 : 1;
+  }
+  std::string warning = collapse_warning(evaluation.health);
+  if (!warning.empty()) std::cerr << "gemel: WARNING: " << warning << std::endl;
+  return 0;
+}
+
+int train(const Options& options) {
+  if (options.output.empty() && !options.overfit) {
+    throw InputError("train: no output; name the model's file with -o");
+  }
+  if (!options.output.empty()) check_writable(options.output);
+  if (!options.report.empty()) check_writable(options.report);
+  if (options.schedule.kind == Schedule::Kind::step && options.schedule.every == 0) {
+    throw InputError("train: --schedule step takes --every STEPS");
+  }
+  make_loss(options.loss);  // says what is wrong with it before data are read
+
+  auto device = options.device.open();
+  Data data = load_data(options);
+  if (options.overfit) data.validation = data.training = one_batch(data.training, options);
+  Shape input{data.training.height, data.training.width, data.training.channels};
+  Model model(Network::for_input(options.net, input, options.embedding), data.training.statistics(), *device,
+              options.seed);
+  TrainOptions train = train_options(options, data.training);
+  Trainer trainer(model.encoder(), data.training, train);
+  note(concat(data.training.source, ": ", thousands(data.training.size()), " images of ",
+              thousands(static_cast<long long>(data.training.identities.size())), " identities, ", input.str(), "; ",
+              options.net, ", ", thousands(static_cast<long long>(model.network().parameters().parameter_count())),
+              " parameters, on ", device->name(), " (", device->description(), ")"));
+
+  Outcome outcome = run(trainer, train.steps);
+  model.info.trained =
+      concat(data.training.source, ", ", options.net, ", ", trainer.describe(), ", on ", device->name());
+  if (outcome.stopped) {
+    model.info.trained += concat(", stopped at step ", trainer.steps_done());
+    note(concat("stopped at step ", trainer.steps_done(), " of ", train.steps));
+  }
+  if (!options.output.empty()) model.save(options.output);  // now: whatever happens below, the training is kept
+
+  Evaluation evaluation = evaluate(model.encoder(), data.validation, options.eval_pairs);
+  const Verification& v = evaluation.verification;
+  model.info.threshold = v.best_threshold;
+  model.info.calibrated_on =
+      concat("accuracy ", fixed(v.best_accuracy, 4), " on ", thousands(static_cast<long long>(v.same + v.different)),
+             " pairs of ", evaluation.data);
+  if (!options.output.empty()) model.save(options.output);
+  if (!options.report.empty()) {
+    std::string title = options.output.empty() ? "One batch" : fs::path(options.output).filename().string();
+    write_file(options.report,
+               report_html({title, model.network(), model.info, data.validation, evaluation, trainer.history()}));
+  }
+  print(options, evaluation, model, trainer, outcome);
+  return verdict(options, evaluation);
+}
+
+}  // namespace
+
+void add_train(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("train", "Train a model and calibrate its threshold");
+  auto o = std::make_shared<Options>();
+  command
+      ->add_option("DATA", o->data,
+                   "idx:DIR[:train|test], idx:IMAGES,LABELS, or a folder with one sub-folder an identity")
+      ->required();
+  command->add_option("-o,--output", o->output, "the model's file, safetensors")->type_name("FILE");
+  command->add_option("--report", o->report, "an HTML report")->type_name("FILE");
+
+  const std::string network = "Network and data";
+  command->add_option("--net", o->net, "lenet, small, or a network file")->capture_default_str()->group(network);
+  command->add_option("--embedding", o->embedding, "numbers an embedding (default: the network's)")
+      ->check(CLI::Range(1, 65536))
+      ->group(network);
+  command
+      ->add_option("--size", o->size,
+                   "resize pictures, e.g. 64x64 (default: the network file's or the first picture's)")
+      ->type_name("HxW")
+      ->group(network);
+  command->add_option("--channels", o->channels, "1 grey, 3 colour (default: as the pictures)")
+      ->check(CLI::IsMember({1, 3}))
+      ->group(network);
+  command->add_option("--limit", o->limit, "images an identity at most")->check(CLI::PositiveNumber)->group(network);
+  auto* validation = command->add_option("--val", o->validation, "data to evaluate on and to calibrate with")
+                         ->type_name("DATA")
+                         ->group(network);
+  command
+      ->add_option("--holdout", o->holdout,
+                   "share held out instead: identities of folders, images of IDX (default: 0.2, or the IDX test half)")
+      ->check(CLI::Range(0.001, 0.999))
+      ->excludes(validation)
+      ->group(network);
+
+  const std::string loss = "Loss and batches";
+  command
+      ->add_option("--loss", o->loss.name,
+                   "contrastive, caffe, caffe-legacy, triplet (semi-hard), batch-hard, batch-all")
+      ->capture_default_str()
+      ->group(loss);
+  command->add_option("--margin", o->loss.margin, "(default: the loss's; contrastive 1, triplets 0.2)")
+      ->check(CLI::PositiveNumber)
+      ->group(loss);
+  command->add_flag("--soft", o->loss.soft, "triplets: ln(1 + e^x) in place of the margin")->group(loss);
+  command->add_flag("--unsquared", o->unsquared, "triplet: margin between distances, not their squares")->group(loss);
+  command->add_option("--batch", o->pairs, "pairs a step, for losses on pairs")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str()
+      ->group(loss);
+  command->add_option("--p", o->p, "identities a step, for triplets")
+      ->check(CLI::Range(2, 65536))
+      ->capture_default_str()
+      ->group(loss);
+  command->add_option("--k", o->k, "images of each identity")
+      ->check(CLI::Range(2, 65536))
+      ->capture_default_str()
+      ->group(loss);
+
+  const std::string optimizer = "Optimizer";
+  auto* steps = command->add_option("--steps", o->steps, concat("(default: ", kDefaultSteps, ")"))
+                    ->check(CLI::Range(1, 2000000000))
+                    ->group(optimizer);
+  command->add_option("--epochs", o->epochs, "instead of steps: times each image is seen")
+      ->check(CLI::PositiveNumber)
+      ->excludes(steps)
+      ->group(optimizer);
+  command->add_option("--optimizer", o->optimizer, "adam or sgd")
+      ->check(CLI::IsMember({"adam", "sgd"}))
+      ->capture_default_str()
+      ->group(optimizer);
+  command->add_option("--lr", o->rate, "learning rate (default: adam 0.001, sgd 0.01)")
+      ->check(CLI::PositiveNumber)
+      ->group(optimizer);
+  command->add_option("--momentum", o->momentum, "sgd")
+      ->check(CLI::Range(0.0, 0.9999))
+      ->capture_default_str()
+      ->group(optimizer);
+  command->add_option("--weight-decay", o->weight_decay, "")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(optimizer);
+  command->add_option("--schedule", o->schedule.kind, "constant, cosine, linear, step, inverse (default: cosine)")
+      ->transform(CLI::CheckedTransformer(kSchedules).description(""))
+      ->type_name("NAME")
+      ->group(optimizer);
+  command->add_option("--warmup", o->schedule.warmup, "steps of linear warm-up")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(optimizer);
+  command->add_option("--every", o->schedule.every, "step schedule: steps between decays")
+      ->check(CLI::PositiveNumber)
+      ->group(optimizer);
+  command->add_option("--gamma", o->schedule.gamma, "step: the factor; inverse: lr (1 + gamma t)^-power")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(optimizer);
+  command->add_option("--power", o->schedule.power, "inverse")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->group(optimizer);
+  command->add_option("--seed", o->seed, "same seed and device, same model")->capture_default_str()->group(optimizer);
+
+  command->add_option("--eval-pairs", o->eval_pairs, "pairs of the evaluation")
+      ->check(CLI::Range(2, 100000000))
+      ->capture_default_str();
+  command->add_flag("--overfit-batch", o->overfit,
+                    "learn one batch by heart, a check of network, loss and labels; exit status 1 if that fails");
+  command->add_flag("--json", o->json, "the summary, for machines");
+  o->device.add_to(*command);
+  command->footer(
+      "Ctrl-C stops early: the model is evaluated and saved as it is; a second one ends at once.\n"
+      "Examples:\n"
+      "  gemel train faces/ -o faces.safetensors --size 64x64 --report report.html\n"
+      "  gemel train idx:/usr/share/datasets/fashion-mnist --net lenet --loss contrastive -o fashion.safetensors\n"
+      "  gemel train faces/ --overfit-batch");
+  command->callback([o, &action] { action = [o] { return train(*o); }; });
+}
+
+}  // namespace gemel::cli

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// gemel verify: are two pictures of one identity? The exit status answers: 0 same, 1 different.
+#include <cmath>
+#include <iostream>
+#include <span>
+
+#include "tools/gemel/command.h"
+
+namespace gemel::cli {
+namespace {
+
+struct VerifyOptions {
+  DeviceOptions device;
+  std::string model, a, b;
+  double threshold = -1;  // negative: the model's
+  bool json = false;
+};
+
+double distance_between(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+  return std::sqrt(sum);
+}
+
+int verify(const VerifyOptions& options) {
+  auto device = options.device.open();
+  Model model = Model::load(options.model, *device);
+  const Preprocessing& preprocessing = model.info.preprocessing;
+  if (options.threshold < 0 && model.info.calibrated_on.empty()) {
+    throw InputError(concat(options.model, ": has no calibrated threshold; give one with --threshold"));
+  }
+  double threshold = options.threshold < 0 ? model.info.threshold : options.threshold;
+
+  Image a = load_picture(options.a, preprocessing), b = load_picture(options.b, preprocessing);
+  std::vector<std::uint8_t> pixels = a.pixels;
+  pixels.insert(pixels.end(), b.pixels.begin(), b.pixels.end());
+  std::vector<float> e = model.encoder().embed(pixels, 2, 2);
+  std::span<const float> both(e);
+  double distance = distance_between(both.first(e.size() / 2), both.last(e.size() / 2));
+  if (!std::isfinite(distance)) throw InputError(options.model + ": gives embeddings that are not finite numbers");
+  bool same = distance <= threshold;
+  if (options.json) {
+    std::cout
+        << Json{{"a", options.a}, {"b", options.b}, {"distance", distance}, {"threshold", threshold}, {"same", same}}
+               .dump(2)
+        << "\n";
+  } else {
+    std::cout << "distance " << fixed(distance, 4) << "  threshold " << fixed(threshold, 4) << "  "
+              << (same ? "same" : "different") << "\n";
+  }
+  return same ? 0 : 1;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& program, Action& action) {
+  auto* command = program.add_subcommand("verify", "Tell whether two pictures show the same identity");
+  auto options = std::make_shared<VerifyOptions>();
+  command->add_option("MODEL", options->model, "a model from gemel train")->required();
+  command->add_option("A", options->a, "a picture: PNG, JPEG, PGM/PPM, BMP")->required();
+  command->add_option("B", options->b, "another one")->required();
+  command->add_option("--threshold", options->threshold, "the largest distance that is 'same' (default: the model's)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--json", options->json, "for machines");
+  options->device.add_to(*command);
+  command->footer(
+      "Exit status: 0 same, 1 different, 2 error. Pictures of another size are resized to the model's.\n"
+      "Examples:\n"
+      "  gemel verify faces.safetensors a.png b.png && echo same\n"
+      "  gemel verify faces.safetensors a.png b.png --threshold 0.8 --json");
+  command->callback([options, &action] { action = [options] { return verify(*options); }; });
+}
+
+}  // namespace gemel::cli
