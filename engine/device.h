@@ -24,7 +24,7 @@ struct Counters {
   std::uint64_t downloads = 0;         // device -> host copies; each waits for the stream
   std::uint64_t synchronizations = 0;  // waits of the host, those of downloads included
   std::uint64_t uploads = 0;           // host -> device copies
-  std::uint64_t launches = 0;          // kernels launched one by one; those of a graph do not count
+  std::uint64_t launches = 0;          // kernels launched one by one; not a graph's, nor `cpu`'s native code
   std::uint64_t graph_launches = 0;    // captured graphs replayed
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Pictures from files. stb_image decodes PNG, JPEG and BMP; binary PGM and PPM are read here, because stb_image 2.27
-// hands out uninitialised memory for a PNM file cut short and does not scale a maxval other than 255. stb also passes
-// over a missing end of JPEG and BMP files and over PNG checksums, so wholeness is checked before decoding.
+// Pictures from files. stb_image decodes PNG, JPEG and BMP; binary PGM and PPM are read here, because stb_image 2.27 hands
+// out uninitialised memory for a PNM file cut short and does not scale a maxval other than 255. stb notices a JPEG file
+// without its end, but neither a BMP file cut short nor a wrong PNG checksum: these are checked before decoding.
 #include "siamese/image.h"
 
 #include <stb/stb_image.h>
@@ -136,18 +136,6 @@ const char* png_damage(Bytes bytes) {
   }
 }
 
-// The end marker must follow the last start-of-scan marker: inside coded data neither occurs, and a thumbnail in the
-// header, with markers of its own, stands before the picture's scans.
-const char* jpeg_damage(Bytes bytes) {
-  std::size_t last_scan = 0, last_end = 0;
-  for (std::size_t i = 2; i + 1 < bytes.size(); ++i) {
-    if (bytes[i] != 0xFF) continue;
-    if (bytes[i + 1] == 0xDA) last_scan = i;
-    if (bytes[i + 1] == 0xD9) last_end = i;
-  }
-  return last_end > last_scan ? nullptr : "the picture is cut short; copy it again";
-}
-
 // The header holds where the pixels start, and, in its second part, the size and the bits of a pixel; rows are padded
 // to four bytes. Compressed bitmaps stb does not decode at all.
 const char* bmp_damage(Bytes bytes, int width, int height) {
@@ -205,7 +193,7 @@ Image decode_with_stb(const fs::path& file, Bytes bytes) {
   check_size(file, header->width, header->height);
   const char* damage = starts_with(bytes, kPngMagic) ? png_damage(bytes)
                        : starts_with(bytes, "BM")    ? bmp_damage(bytes, header->width, header->height)
-                                                     : jpeg_damage(bytes);
+                                                     : nullptr;
   if (damage != nullptr) fail(file, damage);
   Image image;
   int components = 0;

@@ -159,8 +159,8 @@ void dgrad_phase(Queue queue, const Conv2dShape& s, const Phase& h, const Phase&
       .place = {s.h, s.w, s.stride_h, s.stride_w, h.phase, w.phase, by_grid, by_grid_w},
       .slice = slices.length};
   if (slices.split > 1) {
-    product.partial = static_cast<float*>(queue.scratch.data);
     product.partial_stride = std::int64_t{s.n} * s.h * s.w * s.c;
+    product.partial = scratch_floats(queue, partial_bytes(slices.split, product.partial_stride));
   }
   multiply_tiles(queue, product, slices.split);
 }

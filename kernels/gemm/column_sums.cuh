@@ -53,7 +53,7 @@ __global__ void column_sums_kernel(int rows, int columns, const float* __restric
 // Adds the sums of the columns to `sums`. Needs column_sums_scratch of scratch.
 inline void column_sums(Queue queue, int rows, int columns, const float* matrix, float* sums) {
   const int slices = column_slices(rows), vector = columns % 4 == 0 ? 4 : 1;
-  auto* partial = static_cast<float*>(queue.scratch.data);
+  float* partial = scratch_floats(queue, column_sums_scratch(rows, columns));
   const LaunchConfig config{
       .grid = dim3(static_cast<unsigned>(ceil_divide(columns, vector * kColumnBlock)), static_cast<unsigned>(slices)),
       .block = dim3(kColumnBlock),

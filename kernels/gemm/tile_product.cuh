@@ -65,6 +65,7 @@ class Carrier {
  public:
   __device__ __forceinline__ Carrier(const Operand& operand, int first_lane, int thread)
       : operand_(operand), along_(thread % kAlong * kVector), across_(thread / kAlong) {
+    SIMT_UNROLL_REGISTERS
     for (int i = 0; i < kLanes; ++i) {
       lanes_[i] = operand.lane(first_lane + (Operand::kAlongDepth ? across(i) : along(i)));
     }
@@ -72,10 +73,12 @@ class Carrier {
 
   // Depths [k, k + kDepth), those from `end` on being 0.
   __device__ __forceinline__ void fetch(int k, int end) {
+    SIMT_UNROLL_REGISTERS
     for (int j = 0; j < kDepths; ++j) {
       const int depth = k + (Operand::kAlongDepth ? along(j) : across(j));
       const bool inside = depth < end;
       const typename Operand::Depth at = operand_.depth(inside ? depth : 0);
+      SIMT_UNROLL_REGISTERS
       for (int i = 0; i < kLanes; ++i) {
         const float* from = inside ? operand_.address(lanes_[i], at) : nullptr;
         float* to = held_[j][i];
@@ -90,10 +93,13 @@ class Carrier {
   }
 
   __device__ __forceinline__ void put(float (&tile)[T::kDepth][Width + 4]) const {
+    SIMT_UNROLL_REGISTERS
     for (int j = 0; j < kDepths; ++j) {
+      SIMT_UNROLL_REGISTERS
       for (int i = 0; i < kLanes; ++i) {
         const float* from = held_[j][i];
         if constexpr (Operand::kAlongDepth) {
+          SIMT_UNROLL_REGISTERS
           for (int v = 0; v < kVector; ++v) tile[along(j) + v][across(i)] = from[v];
         } else if constexpr (kVector == 4) {
           store4(&tile[across(j)][along(i)], make_float4(from[0], from[1], from[2], from[3]));
@@ -193,10 +199,12 @@ struct Finish {
 template <class T, class P>
 __device__ __forceinline__ void store(const P& product, const Spot<T>& spot, int first_row, int first_column,
                                       float* out, const Finish& finish, const Results<T>& results) {
+  SIMT_UNROLL_REGISTERS
   for (int i = 0; i < T::kThreadRows; ++i) {
     const int m = first_row + spot.row(i / 4) + i % 4;
     if (m >= product.rows) continue;
     float* row = out + product.place.row(m) * product.columns;
+    SIMT_UNROLL_REGISTERS
     for (int j = 0; j < T::kThreadColumns; j += 4) {
       const int n = first_column + spot.column(j / T::kRun) + j % T::kRun;
       if (finish.four) {
@@ -212,6 +220,7 @@ __device__ __forceinline__ void store(const P& product, const Spot<T>& spot, int
         }
         store4(row + n, v);
       } else {
+        SIMT_UNROLL_REGISTERS
         for (int e = 0; e < 4; ++e) {
           if (n + e >= product.columns) continue;
           float v = results[i][j + e];
@@ -340,6 +349,15 @@ inline std::size_t partial_bytes(int slices, std::int64_t elements) {
   return slices > 1 ? sizeof(float) * static_cast<std::size_t>(slices) * static_cast<std::size_t>(elements) : 0;
 }
 
+// The queue's scratch as floats. Throws LaunchError where it is smaller than the entry's *_scratch twin said.
+inline float* scratch_floats(const Queue& queue, std::size_t bytes) {
+  if (queue.scratch.bytes < bytes) {
+    throw LaunchError("scratch of " + std::to_string(queue.scratch.bytes) + " bytes, " + std::to_string(bytes) +
+                      " are needed: ask the entry's *_scratch twin");
+  }
+  return static_cast<float*>(queue.scratch.data);
+}
+
 // Queues the product; its slices to `product.partial` where `slices` > 1.
 template <class P>
 void multiply_tiles(Queue queue, const P& product, int slices) {
@@ -358,8 +376,8 @@ void multiply_tiles(Queue queue, const P& product, int slices) {
 template <class P>
 void multiply_split(Queue queue, P product, int slices) {
   if (slices > 1) {
-    product.partial = static_cast<float*>(queue.scratch.data);
     product.partial_stride = std::int64_t{product.rows} * product.columns;
+    product.partial = scratch_floats(queue, partial_bytes(slices, product.partial_stride));
   }
   multiply_tiles(queue, product, slices);
   if (slices > 1) {

@@ -16,8 +16,8 @@
 // Traffic    16 bytes a column of a pair (2 floats read, 2 written): the second reading of a row finds it in the
 //            first-level cache. About 6 FLOPs: bound by memory, and by the launch for the usual batch.
 // Numerics   direct differences in f32, see warp_distance.cuh. Equal rows: d = 0 exactly and a zero gradient.
-// Edges      N 0 launches nothing. NaN in a row gives NaN in its loss and in its gradient there, also for dissimilar pairs: the
-//            hinges are written so that NaN does not read as "beyond the margin".
+// Edges      N 0 launches nothing. NaN in a row gives NaN in its loss and, there, in its gradient, also for dissimilar
+//            pairs: the hinges are written so that NaN does not read as "beyond the margin".
 #include <cmath>
 
 #include "kernels/distance/warp_distance.cuh"

@@ -73,8 +73,8 @@ struct Packed {
   int before, total;  // threads with `member`: before this one, and in all
 };
 
-// Counts the block's members in thread order. All threads take part; `warp_totals` (kWarps words of shared memory) may be
-// written again after the next barrier. One barrier.
+// Counts the block's members in thread order. All threads take part; `warp_totals` (kWarps words of shared memory) may
+// be written again after the next barrier. One barrier.
 __device__ __forceinline__ Packed pack(bool member, int* warp_totals) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const unsigned members = __ballot_sync(kAllLanes, member);

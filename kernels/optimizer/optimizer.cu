@@ -10,11 +10,11 @@
 //
 // Shapes     value, gradient, momentum, m, v: `count` floats; rate and step are read from the StepState on the device,
 //            so that a captured step needs no host.
-// Mapping    one thread = one parameter. The 3 or 4 loads of a thread are independent, which is enough in flight without
-//            16-byte accesses, and the host's compiler makes vectors of neighbouring threads.
+// Mapping    one thread = one parameter. The 3 or 4 loads of a thread are independent, which is enough in flight
+//            without 16-byte accesses, and the host's compiler makes vectors of neighbouring threads.
 // Traffic    24 bytes a parameter (sgd), 32 (adam), the zeroed gradient included; 10 to 20 FLOPs: bound by memory.
-// Numerics   1 - beta^t would cancel at small t, where beta^t is close to 1; see one_minus_power. It is computed by every
-//            thread, in some 20 instructions that hide behind the memory: no launch, no library call in the loop.
+// Numerics   1 - beta^t would cancel at small t, where beta^t is close to 1; see one_minus_power. It is computed
+//            by every thread, in some 20 instructions that hide behind the memory: no launch, no library call.
 // Edges      count 0 launches nothing; a NaN gradient makes a NaN parameter.
 #include <cmath>
 

@@ -16,6 +16,8 @@
 #include "kernels/simt/launch_error.h"
 
 #define SIMT_UNROLL _Pragma("unroll")
+// Unrolling only so that an array indexed by the loop stays in registers: a GPU's matter; a CPU has its stack.
+#define SIMT_UNROLL_REGISTERS _Pragma("unroll")
 
 // Static shared memory: SIMT_SHARED(float, tile, [16][64]) declares `float tile[16][64]`, 16-byte aligned.
 #define SIMT_SHARED(Type, name, ...) __shared__ alignas(16) Type name __VA_ARGS__

@@ -376,11 +376,15 @@ ThreadOrder& current_order() {
   return order;
 }
 
-// Ranges for the pool: enough for its threads to even out, few enough to cost nothing.
-int chunk_count(std::uint64_t blocks) {
-  const int threads = ThreadPool::instance().threads();
-  return static_cast<int>(std::min<std::uint64_t>(blocks, threads == 1 ? 1 : std::uint64_t(threads) * 16));
+// Ranges for the pool, none shorter than `shortest` blocks: enough for its threads to even out, few enough to cost
+// nothing.
+int chunk_count(std::uint64_t blocks, std::uint64_t shortest) {
+  const auto threads = static_cast<std::uint64_t>(ThreadPool::instance().threads());
+  return static_cast<int>(std::clamp<std::uint64_t>(blocks / shortest, 1, threads == 1 ? 1 : threads * 16));
 }
+
+// GPU threads of a flat launch that are not worth waking another worker for: a microsecond's where they do little.
+constexpr std::uint64_t kFlatGrain = 2048;
 
 }  // namespace
 
@@ -391,7 +395,7 @@ void run_grid(const Launch& launch) {
   }
   const ThreadOrder order = current_order();
   const std::uint64_t blocks = std::uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
-  const int chunks = chunk_count(blocks);
+  const int chunks = chunk_count(blocks, 1);
   ThreadPool::instance().run(chunks, [&](int chunk, int) {
     Worker& w = own_worker();
     begin_launch(w, launch);
@@ -406,12 +410,12 @@ void run_grid(const Launch& launch) {
   return nowhere;
 }
 
-void run_flat(std::string_view kernel, std::size_t shared_bytes, std::uint64_t blocks, RunBlocks run_blocks,
-              const void* closure) {
+void run_flat(std::string_view kernel, std::size_t shared_bytes, std::uint64_t blocks, unsigned block_threads,
+              RunBlocks run_blocks, const void* closure) {
   if (shared_bytes != 0) {
     throw LaunchError("launch of " + kernel_name(kernel) + ": shared memory needs launch, not launch_flat");
   }
-  const int chunks = chunk_count(blocks);
+  const int chunks = chunk_count(blocks, (kFlatGrain + block_threads - 1) / block_threads);
   ThreadPool::instance().run(chunks, [&](int chunk, int) {
     struct Named {
       explicit Named(std::string_view name) { flat_kernel = name; }

@@ -142,8 +142,8 @@ using RunBlocks = void (*)(const void* closure, std::uint64_t begin, std::uint64
 
 // Shares [0, blocks) out over the pool in ranges, for a launch without fibers.  Throws LaunchError where there is
 // shared memory, which needs them.
-void run_flat(std::string_view kernel, std::size_t shared_bytes, std::uint64_t blocks, RunBlocks run_blocks,
-              const void* closure);
+void run_flat(std::string_view kernel, std::size_t shared_bytes, std::uint64_t blocks, unsigned block_threads,
+              RunBlocks run_blocks, const void* closure);
 
 // An address the compiler knows nothing of but that it is in none of the program's variables.  (It is null.)
 [[gnu::malloc]] char* unknown_memory();

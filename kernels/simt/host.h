@@ -34,6 +34,7 @@
 #else
 #define SIMT_UNROLL _Pragma("GCC unroll 32")
 #endif
+#define SIMT_UNROLL_REGISTERS
 
 #include "kernels/simt/executor.h"
 #include "kernels/simt/host_types.h"

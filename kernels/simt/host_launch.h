@@ -135,7 +135,8 @@ void launch_flat(const LaunchConfig& config, Args&&... args) {
   using Flat = detail::FlatLaunch<Kernel>;
   if (!Flat::possible(g, b)) return launch<Kernel>(config, std::forward<Args>(args)...);
   const Flat flat{{std::forward<Args>(args)...}, g, b};
-  detail::run_flat(name, config.shared_bytes, std::uint64_t{g.x} * g.y * g.z, &Flat::run_blocks, &flat);
+  detail::run_flat(name, config.shared_bytes, std::uint64_t{g.x} * g.y * g.z, b.x * b.y * b.z, &Flat::run_blocks,
+                   &flat);
   if (config.queue.launches != nullptr) ++*config.queue.launches;
 }
 

@@ -16,6 +16,7 @@
 #include "kernels/conv2d/rungs.h"
 #include "kernels/distance/rungs.h"
 #include "kernels/linear/rungs.h"
+#include "kernels/simt/launch_error.h"
 #include "tests/reference/run_case.h"
 
 namespace gemel::reference {
@@ -74,6 +75,7 @@ struct Subject {
 };
 
 // So that a failure prints a name instead of bytes.
+void PrintTo(const Table& table, std::ostream* out) { *out << table.name; }
 void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.name; }
 
 std::string name_of(const testing::TestParamInfo<Subject>& info) { return info.param.name; }
@@ -251,6 +253,16 @@ TEST_P(EveryTable, MultipliesARowAloneAsInABatch) {
                             k.linear_dgrad(queue, batch_of(rows), rows_of(dy, out, first, rows).data(), w.data(), dx);
                           }});
   }
+}
+
+// Scratch that is too small is refused, instead of written past.
+TEST(Tables, RefuseTooLittleScratch) {
+  const LinearShape shape{1, 1600, 4};
+  const std::vector<float> x(1600), w(4 * 1600);
+  std::vector<float> y(4);
+  const Kernels& k = simt::kernels();
+  ASSERT_GT(k.linear_scratch(shape), 0u);
+  EXPECT_THROW(k.linear_fprop(Queue{}, shape, x.data(), w.data(), nullptr, y.data()), LaunchError);
 }
 
 TEST_P(EveryTable, NormalizesARowAloneAsInABatch) {

@@ -93,7 +93,7 @@ TEST(Folder, LinksAreFollowedButNotInCircles) {
   fs::create_directory_symlink(folder / "real/b", folder / "linked/y");
   EXPECT_EQ(load_dataset((folder / "linked").string()).identities, (std::vector<std::string>{"x", "y"}));
   fs::create_directory_symlink(folder / "linked", folder / "linked/z");
-  expect_input_error([&] { load_dataset((folder / "linked").string()); }, {"linked/z", "link"});
+  expect_input_error([&] { load_dataset((folder / "linked").string()); }, {"linked/z", "a folder that it lies in"});
 }
 
 TEST(Folder, OrlFaces) {

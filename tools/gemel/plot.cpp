@@ -36,7 +36,8 @@ std::vector<double> even_ticks(double low, double high, int count = 6) {
     if (step >= raw) break;
   }
   std::vector<double> ticks;
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i) ticks.push_back(i * step);
+  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i)
+    ticks.push_back(i * step + 0.0);  // + 0: no "-0"
   return ticks;
 }
 
@@ -104,7 +105,8 @@ class Canvas {
     for (const Mark& mark : marks) {
       line(x(mark.x), kTop, x(mark.x), kHeight - kBottom, "mark");
       bool left = x(mark.x) > kWidth * 0.7;
-      text(x(mark.x) + (left ? -5 : 5), kTop + 12, left ? "end" : "start", mark.label);
+      text(x(mark.x) + (left ? -5 : 5), mark.low ? kHeight - kBottom - 8 : kTop + 12, left ? "end" : "start",
+           mark.label, " class=\"label\"");
     }
   }
   std::string svg() const {

@@ -15,9 +15,10 @@ struct Series {
   bool dashed = false;
 };
 
-struct Mark {  // a vertical line with a label
+struct Mark {  // a vertical line with a label at its upper or lower end
   double x;
   std::string label;
+  bool low = false;
 };
 
 struct Axes {

@@ -27,7 +27,7 @@ h1 { font-size: 26px; margin: 0 0 4px; }
 h2 { font-size: 17px; margin: 0 0 10px; }
 p { margin: 6px 0; }
 .soft { color: var(--soft); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px; margin: 22px 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 14px; margin: 22px 0; }
 .card, section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
 .card { padding: 14px 16px; }
 .card b { display: block; font-size: 25px; font-weight: 650; line-height: 1.25; font-variant-numeric: tabular-nums; }
@@ -36,6 +36,7 @@ section { padding: 18px 20px; margin: 16px 0; }
 .two section { margin: 0; }
 svg { width: 100%; height: auto; display: block; }
 svg text { font-size: 12px; fill: var(--soft); }
+svg .label { fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 4px; stroke-linejoin: round; }
 svg .grid { stroke: var(--line); } svg .axis { stroke: #aab2bd; } svg .mark { stroke: var(--ink); stroke-dasharray: 5 3; }
 table { border-collapse: collapse; width: 100%; }
 td { padding: 6px 12px 6px 0; border-top: 1px solid var(--line); vertical-align: top; }
@@ -78,7 +79,7 @@ std::string roc_curve(const Verification& v, const AtThreshold& at) {
     chance.points.emplace_back(far, far);
   }
   std::vector<Mark> marks;
-  if (at.far > 1e-3) marks.push_back({at.far, "threshold"});
+  if (at.far > 1e-3) marks.push_back({at.far, "threshold", true});
   return line_plot({.x_label = "different pairs accepted (FAR, logarithmic)",
                     .y_label = "same pairs accepted (TAR)",
                     .log_x = true,
@@ -179,8 +180,7 @@ std::string report_html(const Report& report) {
   if (!warning.empty()) html << section("Warning", "<p>" + escape_html(warning) + "</p>\n", "warning");
   html << "<div class=\"cards\">\n"
        << card("AUC", fixed(v.auc, 4), "1 is perfect, 0.5 is chance")
-       << card("Accuracy at the threshold", percent(at.accuracy),
-               percent(at.tar) + " of same, " + percent(1 - at.far) + " of different")
+       << card("Accuracy", percent(at.accuracy), percent(at.tar) + " of same, " + percent(1 - at.far) + " of different")
        << card("Equal error rate", percent(v.eer, 2), "at distance " + fixed(v.eer_threshold, 3))
        << card("TAR at FAR 1 %", percent(v.tar_at_far_1e2), "same pairs accepted")
        << card("recall@1", percent(e.retrieval.recall_at_1), "nearest image is the right one") << "</div>\n";

@@ -22,7 +22,9 @@ namespace fs = std::filesystem;
 
 constexpr int kDefaultSteps = 1500, kOverfitSteps = 300;
 constexpr double kDefaultHoldout = 0.2;
-constexpr double kOverfitAuc = 0.99;  // what a network that can learn at all reaches on its own batch
+// What a network that can learn at all reaches on its own batch. The loss as well: easy batches have their AUC from the
+// start.
+constexpr double kOverfitAuc = 0.99, kOverfitLoss = 0.2;
 
 const std::map<std::string, Schedule::Kind> kSchedules{{"constant", Schedule::Kind::constant},
                                                        {"cosine", Schedule::Kind::cosine},
@@ -190,20 +192,24 @@ void print(const Options& options, const Evaluation& evaluation, const Model& mo
   if (!options.report.empty()) std::cout << "report: " << options.report << "\n";
 }
 
-int verdict(const Options& options, const Evaluation& evaluation) {
-  if (options.overfit) {
-    bool learnt = evaluation.verification.auc >= kOverfitAuc;
-    std::cerr << "gemel: one batch "
-              << (learnt ? "was learnt by heart: network, loss and labels work together"
-                         : "could NOT be learnt by heart: AUC " + fixed(evaluation.verification.auc, 4) +
-                               " on its own images; try another --lr, more --steps, another "
-                               "--net, and look at the labels")
-              << std::endl;
-    return learnt ? 0 : 1;
+int verdict(const Options& options, const Evaluation& evaluation, const std::vector<TrainReport>& history) {
+  if (!options.overfit) {
+    std::string warning = collapse_warning(evaluation.health);
+    if (!warning.empty()) std::cerr << "gemel: WARNING: " << warning << std::endl;
+    return 0;
   }
-  std::string warning = collapse_warning(evaluation.health);
-  if (!warning.empty()) std::cerr << "gemel: WARNING: " << warning << std::endl;
-  return 0;
+  float first = history.front().mean_loss, last = history.back().mean_loss;
+  bool learnt = evaluation.verification.auc >= kOverfitAuc && last <= kOverfitLoss * first;
+  std::string figures = concat("loss ", fixed(first, 5), " to ", fixed(last, 5), ", AUC on its own images ",
+                               fixed(evaluation.verification.auc, 4));
+  if (learnt) {
+    std::cerr << "gemel: one batch was learnt by heart (" << figures << "): network, loss and labels work together";
+  } else {
+    std::cerr << "gemel: one batch could NOT be learnt by heart (" << figures
+              << "); try another --lr, more --steps, another --net, and look at the labels";
+  }
+  std::cerr << std::endl;
+  return learnt ? 0 : 1;
 }
 
 int train(const Options& options) {
@@ -252,7 +258,7 @@ int train(const Options& options) {
                report_html({title, model.network(), model.info, data.validation, evaluation, trainer.history()}));
   }
   print(options, evaluation, model, trainer, outcome);
-  return verdict(options, evaluation);
+  return verdict(options, evaluation, trainer.history());
 }
 
 }  // namespace

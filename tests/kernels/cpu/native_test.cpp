@@ -4,14 +4,13 @@
 // reference, the same bits on 1, 2 and 7 threads, and for an image or row the same bits in any batch.
 #include <gtest/gtest.h>
 
-#include <cctype>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/simt/launch_error.h"
 #include "kernels/simt/thread_pool.h"
 #include "tests/reference/run_case.h"
 
@@ -74,6 +73,105 @@ TEST_P(NativeKernels, AgreeWithTheReferenceOnAnyNumberOfThreads) {
     ++cases;
   }
   EXPECT_GT(cases, 100);
+}
+
+// ---- a row or image alone, and in a batch
+
+std::vector<float> random_floats(std::size_t count, const char* name) {
+  OpCase c;
+  c.tensors = {{.name = name, .shape = {static_cast<int>(count)}}};
+  const std::vector<double> values = make_inputs(c, 1).at(name);
+  return std::vector<float>(values.begin(), values.end());
+}
+
+// Runs call(queue, first row, rows, out) on rows [first, first + rows), with the scratch it asks for.
+template <class Call>
+std::vector<float> results(std::size_t scratch_bytes, int first, int rows, std::size_t row_floats, const Call& call) {
+  std::vector<float> out(row_floats * static_cast<std::size_t>(rows), std::nanf(""));
+  const reference::Memory memory = reference::host_memory();
+  void* scratch = memory.allocate(scratch_bytes);
+  call(Queue{.scratch = {scratch, scratch_bytes}}, first, rows, out.data());
+  memory.free(scratch);
+  return out;
+}
+
+template <class Scratch, class Call>
+void expect_rows_alone_as_in_the_batch(int n, std::size_t row_floats, const Scratch& scratch, const Call& call) {
+  const std::vector<float> batch = results(scratch(n), 0, n, row_floats, call);
+  for (const int row : {0, n / 2, n - 1}) {
+    const std::vector<float> alone = results(scratch(1), row, 1, row_floats, call);
+    const float* in_batch = batch.data() + row_floats * static_cast<std::size_t>(row);
+    EXPECT_EQ(std::memcmp(alone.data(), in_batch, row_floats * sizeof(float)), 0) << "row " << row << " of " << n;
+  }
+}
+
+TEST_P(NativeKernels, ConvolveAnImageAloneAsInABatch) {
+  // One image is cut into more bands than an image of a batch; 37 and 20 filters leave a part of a vector.
+  for (const Conv2dShape& shape :
+       {Conv2dShape{.n = 33, .h = 14, .w = 14, .c = 20, .k = 37, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dShape{.n = 17, .h = 13, .w = 11, .c = 3, .k = 20, .r = 5, .s = 4, .stride_h = 2, .stride_w = 3}}) {
+    const std::size_t x_floats = static_cast<std::size_t>(shape.h) * shape.w * shape.c;
+    const std::size_t y_floats = static_cast<std::size_t>(shape.p()) * shape.q() * shape.k;
+    const std::vector<float> x = random_floats(x_floats * shape.n, "x"), dy = random_floats(y_floats * shape.n, "dy");
+    const std::vector<float> w = random_floats(static_cast<std::size_t>(shape.k) * shape.r * shape.s * shape.c, "w");
+    const std::vector<float> bias = random_floats(static_cast<std::size_t>(shape.k), "bias");
+    const auto batch_of = [&](int rows) {
+      Conv2dShape s = shape;
+      s.n = rows;
+      return s;
+    };
+    const auto scratch = [&](int rows) { return kernels_->conv2d_scratch(batch_of(rows)); };
+    expect_rows_alone_as_in_the_batch(shape.n, y_floats, scratch, [&](Queue queue, int first, int rows, float* y) {
+      kernels_->conv2d_fprop(queue, batch_of(rows), x.data() + x_floats * first, w.data(), bias.data(), y);
+    });
+    expect_rows_alone_as_in_the_batch(shape.n, x_floats, scratch, [&](Queue queue, int first, int rows, float* dx) {
+      kernels_->conv2d_dgrad(queue, batch_of(rows), dy.data() + y_floats * first, w.data(), dx);
+    });
+  }
+}
+
+TEST_P(NativeKernels, MultiplyARowAloneAsInABatch) {
+  // More rows than a block of rows, more depth than a packed piece.
+  for (const LinearShape& shape : {LinearShape{139, 601, 53}, LinearShape{7, 300, 3}}) {
+    const auto in = static_cast<std::size_t>(shape.in), out = static_cast<std::size_t>(shape.out);
+    const std::vector<float> x = random_floats(in * shape.n, "x"), dy = random_floats(out * shape.n, "dy");
+    const std::vector<float> w = random_floats(in * out, "w"), bias = random_floats(out, "bias");
+    const auto batch_of = [&](int rows) { return LinearShape{rows, shape.in, shape.out}; };
+    const auto scratch = [&](int rows) { return kernels_->linear_scratch(batch_of(rows)); };
+    expect_rows_alone_as_in_the_batch(shape.n, out, scratch, [&](Queue queue, int first, int rows, float* y) {
+      kernels_->linear_fprop(queue, batch_of(rows), x.data() + in * first, w.data(), bias.data(), y);
+    });
+    expect_rows_alone_as_in_the_batch(shape.n, in, scratch, [&](Queue queue, int first, int rows, float* dx) {
+      kernels_->linear_dgrad(queue, batch_of(rows), dy.data() + out * first, w.data(), dx);
+    });
+  }
+}
+
+TEST_P(NativeKernels, ActivateAnElementTheSameWhereverItStands) {
+  const std::vector<float> x = random_floats(1001, "x");
+  std::vector<float> whole(x.size()), alone(x.size());
+  kernels_->activation_forward(Queue{}, Activation::sigmoid, x.size(), x.data(), whole.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    kernels_->activation_forward(Queue{}, Activation::sigmoid, 1, x.data() + i, alone.data() + i);
+  }
+  EXPECT_EQ(std::memcmp(whole.data(), alone.data(), x.size() * sizeof(float)), 0);
+}
+
+TEST_P(NativeKernels, RefuseTooLittleScratch) {
+  const Conv2dShape shape{.n = 2, .h = 5, .w = 5, .c = 3, .k = 4, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1};
+  const std::vector<float> x(2 * 5 * 5 * 4), w(4 * 3 * 3 * 3);
+  std::vector<float> y(x.size());
+  EXPECT_THROW(kernels_->conv2d_fprop(Queue{}, shape, x.data(), w.data(), nullptr, y.data()), LaunchError);
+}
+
+// ---- the choice of an instruction set
+
+TEST(NativeIsa, IsOneThatWorksAndGivesTheTable) {
+  EXPECT_NE(cpu::kernels_for("baseline"), nullptr);
+  EXPECT_EQ(cpu::kernels_for("pdp11"), nullptr);
+  EXPECT_EQ(cpu::kernels_for(cpu::isa_name()), &cpu::kernels());
+  EXPECT_STREQ(cpu::kernels().name, "cpu");
+  EXPECT_NE(cpu::kernels().conv2d_fprop, simt::kernels().conv2d_fprop);
 }
 
 }  // namespace

@@ -32,6 +32,14 @@ TEST(ThreadPool, RunsEveryChunkOnceUnderAValidWorker) {
   }
 }
 
+TEST(ThreadPool, OneThreadRunsChunksInAscendingOrder) {
+  ThreadPool pool(1);
+  std::vector<int> seen, expected(31);
+  std::iota(expected.begin(), expected.end(), 0);
+  pool.run(31, [&](int chunk, int) { seen.push_back(chunk); });
+  EXPECT_EQ(seen, expected);
+}
+
 TEST(ThreadPool, GivesTheSameResultsOnAnyNumberOfThreads) {
   const auto sums = [](int threads) {
     ThreadPool pool(threads);
