@@ -169,7 +169,7 @@ EmbeddingHealth embedding_health(std::span<const float> embeddings, int n, int d
     health.effective_rank = effective_rank(eigenvalues(matrix, size));
   }
   // Written so that NaN counts as collapsed.
-  const bool spread_out = health.spread >= 1e-3 * mean_norm && health.spread > 0;
+  const bool spread_out = health.spread >= 1e-2 * mean_norm && health.spread > 0;
   const bool apart = n_same == 0 || n_different == 0 || health.mean_same < health.mean_different;
   health.collapsed = !(spread_out && apart);
   return health;

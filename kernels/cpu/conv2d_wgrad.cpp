@@ -17,16 +17,16 @@ constexpr int kMaxChunks = 16;
 constexpr std::int64_t kPartialBytes = 64 << 20;  // of all partial gradients together
 constexpr int kBandPixels = 128;                  // x and dy of a band, one cache line a pixel each, stay in L1
 
-// Tile rows that cover `run` inputs with the least waste; ties to the taller tile. Four neighbouring floats never
-// straddle a cache line, which is why 4 rows beat 6 where the panel is 2 vectors wide.
+// Tile rows for a run of `run` inputs: the fewest multiply-adds, where a tile costs at least kLatency, the chains that
+// keep both units busy; ties to the taller tile. A panel of 2 vectors of 8 lanes takes 4 or 5 rows rather than 6: four
+// neighbouring floats never straddle a cache line.
 constexpr int wgrad_rows(int vectors, int run) {
-  constexpr int kCandidates[] = {12, 8, 6, 5, 4, 3, 2, 1};
+  constexpr int kCandidates[] = {12, 8, 6, 5, 4, 3, 2, 1}, kLatency = 8;
   const int most = kRegisters == 16 && vectors == 2 ? 5 : min(tile_rows(vectors), 12);
   int best = 1;
+  const auto cost = [&](int rows) { return divide_up(run, rows) * max(rows * vectors, kLatency); };
   for (int rows : kCandidates) {
-    if (rows > most || rows > run) continue;
-    const bool better = round_up(run, rows) < round_up(run, best) || best < 3;
-    if (better) best = rows;
+    if (rows <= most && rows <= run && (best == 1 || cost(rows) < cost(best))) best = rows;
   }
   return best;
 }

@@ -36,13 +36,6 @@ GEMEL_INLINE void add_squares(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], cons
   }
 }
 
-template <int Lanes>
-GEMEL_INLINE Vec<Lanes> roots(Vec<Lanes> v) {
-  Vec<Lanes> r;
-  for (int e = 0; e < Lanes; ++e) r[e] = square_root(v[e]);
-  return r;
-}
-
 template <class Size>
 void measure(const Panel& panel, int rows, int m, int d, const float* a, const float* b, bool squared,
              float* distance) {
@@ -73,7 +66,7 @@ void measure(const Panel& panel, int rows, int m, int d, const float* a, const f
           continue;
         }
         if (!squared) {
-          GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] = roots<Size::kLanes>(c[i][j]);
+          GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] = square_roots<Size::kLanes>(c[i][j]);
         }
         store_columns<Size>(distance + std::ptrdiff_t{row + i} * m, c[i], panel);
       }

@@ -108,5 +108,13 @@ GEMEL_INLINE float sum_lanes(Vec<Lanes> v) {
 
 GEMEL_INLINE float square_root(float x) { return __builtin_sqrtf(x); }
 
+// One instruction, in the end: both compilers vectorise the loop.
+template <int Lanes>
+GEMEL_INLINE Vec<Lanes> square_roots(Vec<Lanes> v) {
+  Vec<Lanes> roots{};
+  GEMEL_UNROLL for (int i = 0; i < Lanes; ++i) roots[i] = square_root(v[i]);
+  return roots;
+}
+
 }  // namespace
 }  // namespace gemel::GEMEL_DEVICE

@@ -245,7 +245,8 @@ GEMEL_SIMT_NO_TSAN void fiber_main() {
     warp.ended |= bit_of(me);
     warp.ready &= ~bit_of(me);
     --w.live;
-    next = w.error ? kFinished : next_after(w, me);
+    const bool neighbour_is_next = w.in_order && (me & 31) != 31 && (warp.fresh & bit_of(me + 1));  // the usual case
+    next = w.error ? kFinished : neighbour_is_next ? me + 1 : next_after(w, me);
     if (next == kFinished || !(w.warps[next >> 5].fresh & bit_of(next))) break;
     w.fiber_of[next] = fiber;
     set_current(w, next);

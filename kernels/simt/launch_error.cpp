@@ -9,7 +9,9 @@ namespace gemel {
 namespace {
 
 std::string extents(const unsigned (&e)[3]) {
-  return "(" + std::to_string(e[0]) + ", " + std::to_string(e[1]) + ", " + std::to_string(e[2]) + ")";
+  std::string text = "(";
+  text += std::to_string(e[0]) + ", " + std::to_string(e[1]) + ", " + std::to_string(e[2]);
+  return text += ')';
 }
 
 void erase_all(std::string& text, std::string_view word) {

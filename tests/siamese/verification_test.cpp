@@ -236,7 +236,7 @@ TEST(EmbeddingHealth, SeesCollapse) {
   broken[17] = std::nanf("");
   EXPECT_TRUE(embedding_health(broken, 100, 8, distances, answers).collapsed);
   std::vector<float> narrow = cloud(100, 8, 3);
-  for (float& x : narrow) x = 1000 + x / 10;
+  for (float& x : narrow) x = 100 + x / 10;  // spread 0.5, norm 283
   EXPECT_TRUE(embedding_health(narrow, 100, 8, distances, answers).collapsed);
   EXPECT_THROW(embedding_health(constant, 10, 4, distances, answers), ShapeError);
 }
