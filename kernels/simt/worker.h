@@ -117,6 +117,9 @@ struct Worker {
 #endif
 };
 
+// Fills in in_order, order and turn_of for block `block`.
+void set_order(Worker& worker, ThreadOrder order, std::uint64_t block);
+
 // Why no thread of the block can go on.
 std::exception_ptr diagnose(const Worker& worker);
 // The running thread met another barrier than those that wait already.

@@ -3,6 +3,7 @@
 // Retrieval against its definition, ties included, and evaluation of an encoder that says nothing.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "siamese/evaluate.h"
 #include "siamese/twin_encoder.h"
@@ -123,6 +124,24 @@ TEST_P(EvaluateTest, ConstantEncoderScoresNothing) {
   EXPECT_EQ(evaluation.retrieval.recall_at_1, 0);
   EXPECT_EQ(evaluation.retrieval.recall_at_5, 0);
   EXPECT_EQ(evaluation.retrieval.map_at_r, 0);
+  EXPECT_TRUE(evaluation.health.collapsed);
+}
+
+// All images alike but one: it alone lifts the spread and the mean distance of different pairs.
+TEST_P(EvaluateTest, AnOutlierDoesNotMaskCollapse) {
+  TwinRig rig(GetParam(), kSmoothNetwork);
+  Dataset data = patterns(11, 10, 5, 5, 2).subset([] {
+    std::vector<int> rows(101);
+    std::iota(rows.begin(), rows.end(), 0);
+    return rows;
+  }());
+  std::fill(data.pixels.begin(), data.pixels.end() - 25, std::uint8_t{90});
+  TwinEncoder encoder(rig.network, *rig.device, data.statistics());
+  const Evaluation evaluation = evaluate(encoder, data);
+  EXPECT_NEAR(evaluation.verification.auc, 0.5 + 0.5 * 100 / 4600, 1e-9);
+  EXPECT_EQ(evaluation.health.mean_same, 0);
+  EXPECT_GT(evaluation.health.mean_different, 0);
+  EXPECT_GT(evaluation.health.spread, 0.1);
   EXPECT_TRUE(evaluation.health.collapsed);
 }
 

@@ -231,6 +231,7 @@ TEST(EmbeddingHealth, SeesCollapse) {
   EXPECT_EQ(flat.spread, 0);
   EXPECT_EQ(flat.effective_rank, 0);
   EXPECT_TRUE(embedding_health(cloud(100, 8, 3), 100, 8, distances, inverted).collapsed);
+  EXPECT_TRUE(embedding_health(cloud(100, 8, 3), 100, 8, std::vector<float>{1.998F, 2}, answers).collapsed);
   EXPECT_FALSE(embedding_health(cloud(100, 8, 3), 100, 8, distances, answers).collapsed);
   std::vector<float> broken = cloud(100, 8, 3);
   broken[17] = std::nanf("");
