@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The matrix products of the `cpu` device, on the layers of `small` and `lenet` and the 3x3 convolution 64 -> 64 at 14x14:
-// forward, input gradient and filter gradient, in GFLOP/s and as a share of the multiply-add peak measured in this run.
-// Only the operations of the formula count, not those on padding. Threads: GEMEL_THREADS. Instruction set: GEMEL_CPU_ISA.
+// The matrix products of the `cpu` device, on the layers of `small` and `lenet` and the 3x3 convolution 64 -> 64 at
+// 14x14: forward, input gradient and filter gradient, in GFLOP/s and as a share of the multiply-add peak measured in
+// this run. Only the operations of the formula count, not those on padding. Threads: GEMEL_THREADS. Instruction set:
+// GEMEL_CPU_ISA.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// conv2d_wgrad for the CPU. Replaces the executor's filter gradient: 3x3, 64 -> 64 at 14x14, batch 64 takes 11.7 ms instead
-// of 128 (71 % of the multiply-add peak; Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
+// conv2d_wgrad for the CPU. Replaces the executor's filter gradient: 3x3, 64 -> 64 at 14x14, batch 64 takes 11.7 ms
+// instead of 128 (71 % of the multiply-add peak; Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
 //
 //   dw(k,r,s,c) += sum_{n,p,q} dy(n,p,q,k) x(n, p sh - ph + r, q sw - pw + s, c)      db(k) += sum_{n,p,q} dy(n,p,q,k)
 //
-// For one filter row r the S*C inputs under the filter are contiguous: a tile takes a few of them as its rows, a panel of
-// filters as its columns, and sums over the pixels of a band. Images are cut into a fixed number of chunks; each chunk
-// sums into a partial gradient (R*S*C, K) of its own, and the partials are added in order: the same bits on any number
-// of threads. Where a large filter bank allows few partials, the panels are shared out as well.
+// For one filter row r the S*C inputs under the filter are contiguous: a tile takes a few of them as its rows, a panel
+// of filters as its columns, and sums over the pixels of a band. Images are cut into a fixed number of chunks; each
+// chunk sums into a partial gradient (R*S*C, K) of its own, and the partials are added in order: the same bits on any
+// number of threads. Where a large filter bank allows few partials, the panels are shared out as well.
 #include "kernels/cpu/conv2d.h"
 
 namespace gemel::GEMEL_DEVICE {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The `cpu` device's kernels: the executor's table (gemel::simt) with its hot entries replaced by native code, one build
-// per instruction set, chosen when the program starts.
+// The `cpu` device's kernels: the executor's table (gemel::simt) with its hot entries replaced by native code, one
+// build per instruction set, chosen when the program starts.
 #pragma once
 
 #include <string_view>

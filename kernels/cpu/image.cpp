@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // image_to_float for the CPU: y = byte scale[c] + offset[c], scale = 1 / (255 deviation), offset = -mean / deviation.
-// An item is one image. Traffic: 5 bytes an element. Replaces the executor's flat loop: 256 images of 28x28 take 0.03 ms
-// instead of 0.04 (Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
+// An item is one image. Traffic: 5 bytes an element. Replaces the executor's flat loop: 256 images of 28x28 take 0.03
+// ms instead of 0.04 (Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/simd.h"

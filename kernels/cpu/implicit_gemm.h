@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Convolution as a matrix product that never builds its matrix (implicit GEMM). In NHWC the S*C inputs that one output
-// pixel reads in one input row are contiguous, for any stride, so a row of A is a pointer and a product over k is R runs
-// of S*C floats. Forward: A is the image, B the filters. Input gradient: A is dy, B the rotated, transposed filters.
+// pixel reads in one input row are contiguous, for any stride, so a row of A is a pointer and a product over k is R
+// runs of S*C floats. Forward: A is the image, B the filters. Input gradient: A is dy, B the rotated, transposed
+// filters.
 //
-// Borders: images with padding are copied, a band of rows at a time, into a buffer with a border of zeros; images without are read in place.
+// Borders: images with padding are copied, a band of rows at a time, into a buffer with a border of zeros; images
+// without are read in place.
 #pragma once
 
 #include "kernels/cpu/tile.h"
@@ -69,8 +71,8 @@ struct BiasEpilogue {
   }
 };
 
-// Rows [row, row + rows) x columns [column, column + columns) of an image of height x width pixels of `channels` floats;
-// what lies outside the image is 0.
+// Rows [row, row + rows) x columns [column, column + columns) of an image of height x width pixels of `channels`
+// floats; what lies outside the image is 0.
 inline void copy_window(const float* image, int height, int width, int channels, int row, int rows, int column,
                         int columns, float* out) {
   const int left = min(max(-column, 0), columns);  // zero pixels before the image
@@ -91,8 +93,8 @@ inline void copy_window(const float* image, int height, int width, int channels,
   }
 }
 
-// Rows of a band: about kBandBytes of input (a part of L2), but at least kMinItems bands in the whole batch, so that one
-// image keeps several threads busy. Bands change who computes a pixel, never how.
+// Rows of a band: about kBandBytes of input (a part of L2), but at least kMinItems bands in the whole batch, so that
+// one image keeps several threads busy. Bands change who computes a pixel, never how.
 constexpr int kBandBytes = 128 * 1024, kMinItems = 16;
 
 constexpr int band_rows(int batch, int rows, std::int64_t bytes_per_row) {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// linear_fprop, linear_dgrad and linear_wgrad for the CPU. Replaces the executor's tiled matrix product: 800 -> 500, batch
-// 256 takes 2.4, 2.4 and 2.6 ms instead of 43, 47 and 45 (75, 77 and 71 % of the multiply-add peak; Zen 3 EPYC, one core,
-// AVX2, g++ 12, CPU time).
+// linear_fprop, linear_dgrad and linear_wgrad for the CPU. Replaces the executor's tiled matrix product: 800 -> 500,
+// batch 256 takes 2.4, 2.4 and 2.6 ms instead of 43, 47 and 45 (75, 77 and 71 % of the multiply-add peak; Zen 3 EPYC,
+// one core, AVX2, g++ 12, CPU time).
 //
 //   fprop  y(n,o)  = b(o) + sum_i x(n,i) w(o,i)
 //   dgrad  dx(n,i) = sum_o dy(n,o) w(o,i)
 //   wgrad  dw(o,i) += sum_n dy(n,o) x(n,i)      db(o) += sum_n dy(n,o)
 //
-// Work: an item is one panel of columns (for fprop and dgrad: times a block of rows), which packs the piece of its right
-// operand that it needs, kDepth rows at a time, into an L1-sized buffer. Accumulators rest in scratch between
-// the pieces. Every element is one chain of multiply-adds in the order of the sum, so a row has the same bits in any batch.
+// Work: an item is one panel of columns (for fprop and dgrad: times a block of rows), which packs the piece of its
+// right operand that it needs, kDepth rows at a time, into an L1-sized buffer. Accumulators rest in scratch between
+// the pieces. Every element is one chain of multiply-adds in the order of the sum, so a row has the same bits in any
+// batch.
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"

@@ -2,14 +2,14 @@
 //
 // contrastive and pairwise_backward for the CPU: the formulas and edge cases are in kernels/loss/.
 //
-// Replaces the executor's kernels: 512 pairs of 128 columns take 0.03 ms instead of 1.8, and the gradient of 1024 rows of 128
-// columns from a full matrix 8.4 instead of 94 (Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
+// Replaces the executor's kernels: 512 pairs of 128 columns take 0.03 ms instead of 1.8, and the gradient of 1024 rows
+// of 128 columns from a full matrix 8.4 instead of 94 (Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
 //
 // contrastive        an item is kPairs pairs; lanes run over the columns and are added in a fixed order.
-// pairwise_backward  an item is kRows rows of de. Their coefficients s = 2 (g + g^T) are gathered for kColumns columns at
-//                    a time, so that g^T is read in runs of kRows floats, and zeros (most of them, for mined triplets) are
-//                    skipped. By differences e_i - e_j, so close rows do not cancel. Every element is one chain in the
-//                    order of j.
+// pairwise_backward  an item is kRows rows of de. Their coefficients s = 2 (g + g^T) are gathered for kColumns columns
+//                    at a time, so that g^T is read in runs of kRows floats, and zeros (most of them, for mined
+//                    triplets) are skipped. By differences e_i - e_j, so close rows do not cancel. Every element is one
+//                    chain in the order of j.
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/simd.h"
 

@@ -2,8 +2,8 @@
 //
 // A matrix product writes `n` columns (filters, output units). They are cut into panels, each as wide as one register
 // tile: 2 vectors, the last one 1 to 3 (AVX-512: up to 5 vectors of 8 lanes). Where n is no multiple of the lanes, the
-// last vector is moved back to end at column n - 1: it computes some columns of its neighbour a second time, to the same
-// bits, and every load and store is a whole vector. Only n < lanes needs part of a vector.
+// last vector is moved back to end at column n - 1: it computes some columns of its neighbour a second time, to the
+// same bits, and every load and store is a whole vector. Only n < lanes needs part of a vector.
 //
 // AVX-512: the last panel takes 8 lanes where 16 would waste a half vector or more. On a processor that executes 16
 // lanes in two halves (Zen 4) 20 filters then cost 3 halves instead of 4, and 50 cost 7 instead of 8.

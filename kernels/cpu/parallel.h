@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Work items over the thread pool. Items are numbered by the shape alone, never by the number of threads, so results
-// are the same bits on any number. A slot is a piece of scratch that one thread holds while it works: at most kMaxSlots,
-// whatever the number of threads is by then. An ordinary function, so that sources compiled for AVX instantiate nothing
-// of the pool (see isa.h).
+// are the same bits on any number. A slot is a piece of scratch that one thread holds while it works: at most
+// kMaxSlots, whatever the number of threads is by then. An ordinary function, so that sources compiled for AVX
+// instantiate nothing of the pool (see isa.h).
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The register tile that all matrix products of kernels/cpu/ share: c[Rows][Vectors] += A[Rows][k] * B[k][Vectors]. The
-// accumulators live in registers for the whole of k; each step reads `Vectors` vectors of B and broadcasts one float per
-// row of A. Every element is one chain of multiply-adds in the order of k, whatever the tile's size: that is why
+// accumulators live in registers for the whole of k; each step reads `Vectors` vectors of B and broadcasts one float
+// per row of A. Every element is one chain of multiply-adds in the order of k, whatever the tile's size: that is why
 // results depend neither on the batch nor on where a row falls in a tile.
 #pragma once
 
@@ -45,8 +45,8 @@ GEMEL_INLINE void multiply_rows(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], co
   }
 }
 
-// A transposed: its rows are neighbours, step k reads a[0..Rows), and the next step lies a_pitch floats further. B: rows
-// b_pitch floats apart; `last` is where the panel's last vector starts (the others are neighbours from 0).
+// A transposed: its rows are neighbours, step k reads a[0..Rows), and the next step lies a_pitch floats further. B:
+// rows b_pitch floats apart; `last` is where the panel's last vector starts (the others are neighbours from 0).
 template <class Size, int Rows>
 GEMEL_INLINE void multiply_columns(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], const float* a, std::ptrdiff_t a_pitch,
                                    const float* b, std::ptrdiff_t b_pitch, int last, int length) {

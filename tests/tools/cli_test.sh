@@ -115,8 +115,9 @@ status 0 train "$data" --net tiny.net --device simt --loss triplet --p 4 --k 2 -
 status 0 "${train[@]}" --steps 2 --val "$data" --embedding 5 -o other.safetensors
 status 0 info other.safetensors --json && grep -q '"embedding": 5' stdout || fail "--embedding has no effect"
 
-# Ctrl-C: stops, evaluates, saves. (timeout hands the signal on; a background process of a script would ignore SIGINT.)
-timeout --preserve-status -s INT 3 "$gemel" "${train[@]}" --steps 100000000 -o stopped.safetensors >stdout 2>stderr
+# Ctrl-C: stops, evaluates, saves. (timeout hands the signal on; a background process of a script would ignore SIGINT.
+# --foreground: to the program alone; else timeout sends it to the group as well, and a second one ends the program.)
+timeout --foreground --preserve-status -s INT 3 "$gemel" "${train[@]}" --steps 100000000 -o stopped.safetensors >stdout 2>stderr
 [ $? -eq 0 ] || fail "Ctrl-C: exit status is not 0: $(<stderr)"
 notes 'stopped at step'
 status 0 info stopped.safetensors && says 'stopped at step'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# An object of kernels/cpu/ that is compiled for AVX must define nothing outside its own namespace: a weak symbol there (an
-# inline function of a shared header, a std:: template) could be the copy that the linker keeps for every processor.
+# An object of kernels/cpu/ that is compiled for AVX must define nothing outside its own namespace: a weak symbol there
+# (an inline function of a shared header, a std:: template) could be the copy that the linker keeps for every processor.
 #   symbols_test.sh LIBRARY
 set -euo pipefail
 
@@ -8,7 +8,9 @@ set -euo pipefail
 strays() {
   nm -C --defined-only --extern-only "$1" | awk '
     function report(  i) {
-      if (isa != "") for (i = 0; i < count; i++) if (index(names[i], "gemel::cpu::" isa "::") == 0) print isa ": " names[i]
+      for (i = 0; isa != "" && i < count; i++) {
+        if (index(names[i], "gemel::cpu::" isa "::") == 0) print isa ": " names[i]
+      }
       members += isa != ""; isa = ""; count = 0
     }
     /:$/ { report(); next }

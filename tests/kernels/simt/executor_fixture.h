@@ -14,7 +14,9 @@ namespace gemel::simt {
 
 class Executor : public testing::Test {
  protected:
-  Executor() : threads_(ThreadPool::instance().threads()), order_(thread_order()) {}
+  Executor() : threads_(ThreadPool::instance().threads()), order_(thread_order()) {
+    set_thread_order({ThreadOrder::Kind::forward});
+  }
   ~Executor() override {
     ThreadPool::instance().set_threads(threads_);
     set_thread_order(order_);
