@@ -12,7 +12,7 @@ namespace gemel::cli {
 namespace {
 
 constexpr double kWidth = 560, kHeight = 320;
-constexpr double kLeft = 58, kRight = 16, kTop = 30, kBottom = 46;
+constexpr double kLeft = 58, kRight = 24, kTop = 30, kBottom = 46;
 
 std::string number(double value) {
   char text[32];
