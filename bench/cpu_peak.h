@@ -31,10 +31,12 @@ double best_seconds(int rounds, const Work& work) {
 
 // Floating-point operations a second of all threads of the pool together, with the instruction set `isa`.
 inline double peak_flops(std::string_view isa = cpu::isa_name()) {
-  constexpr int kSteps = 100'000;  // about a millisecond
+  // Many rounds of about a millisecond: in a young process a system may take tens of milliseconds to spread the threads
+  // over the cores, and a peak of too few cores would flatter every share.
+  constexpr int kSteps = 100'000, kRounds = 300;
   ThreadPool& pool = ThreadPool::instance();
   std::vector<std::int64_t> operations(static_cast<std::size_t>(pool.threads()));
-  const double seconds = best_seconds(20, [&] {
+  const double seconds = best_seconds(kRounds, [&] {
     pool.run(pool.threads(), [&](int chunk, int) {
       operations[static_cast<std::size_t>(chunk)] = cpu::run_multiply_adds(isa, kSteps);
     });

@@ -102,7 +102,7 @@ int run(const Options& options) {
   Stream stream = device->make_stream();
   bench::Peak peak = bench::measure_peak(*device, stream);
   std::cout << device->name() << ": " << device->description() << "\npeak measured now: " << figure(1e-12 * peak.flops)
-            << " TFLOP/s f32 multiply-add, " << figure(1e-9 * peak.bytes) << " GB/s copy\n\n";
+            << " TFLOP/s f32 multiply-add, " << figure(1e-9 * peak.bytes) << " GB/s memory\n\n";
   print_line(header());
   Results results;
   for (const reference::OpCase& c : cases) bench_operation(*device, stream, peak, c, options.seconds, results);
