@@ -25,6 +25,6 @@ int main() {
 CPP
 # A build with sanitizers needs their runtime in the program too.
 flags=$(grep -oP '^GEMEL_SANITIZE:STRING=\K.+' "$build/CMakeCache.txt" || true)
-cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/installed" ${flags:+-DCMAKE_CXX_FLAGS=-fsanitize=$flags} >"$work/log" 2>&1 &&
+cmake -G Ninja -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/installed" ${flags:+-DCMAKE_CXX_FLAGS=-fsanitize=$flags} >"$work/log" 2>&1 &&
   cmake --build "$work/build" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 [ "$("$work/build/consumer")" = "simt 128" ]
