@@ -6,7 +6,6 @@
 //
 // The functions that choose run on the stack of the thread that waits; the switch itself is inlined in the kernel.
 // Exceptions end in the fiber that threw them (fiber_main) and go on from run_block, on the launching stack.
-// Over 400 lines: choosing the next thread and switching to it are inlined into one another.
 #include "kernels/simt/executor.h"
 
 #include <algorithm>
