@@ -66,6 +66,33 @@ void conv2d(benchmark::State& state, const Conv2dShape& shape, Pass pass) {
   });
 }
 
+// `wgrad` is the backward pass of a first layer, without dx; `dgrad` the whole backward pass. FLOPs: of the dense
+// formula, so shares may pass 1 (Winograd, gradients behind a pool).
+void block(benchmark::State& state, const ConvBlock& shape, Pass pass) {
+  const Kernels& kernels = cpu::kernels();
+  const Conv2dShape& s = shape.conv;
+  const auto x_count = static_cast<std::size_t>(s.n) * s.h * s.w * s.c;
+  const auto z_count = static_cast<std::size_t>(s.n) * s.p() * s.q() * s.k;
+  const auto y_count = static_cast<std::size_t>(s.n) * shape.out_h() * shape.out_w() * s.k;
+  const auto w_count = static_cast<std::size_t>(s.k) * s.r * s.s * s.c;
+  const auto k_count = static_cast<std::size_t>(s.k);
+  const Floats x = normal(x_count), y = normal(y_count), dy = normal(y_count), dx = normal(x_count);
+  const Floats w = normal(w_count), dw = normal(w_count), bias = normal(k_count), argmax = normal(y_count);
+  const std::size_t bytes = kernels.conv_block_scratch(shape);
+  const Floats scratch = normal(bytes / sizeof(float) + 1);
+  const Queue queue{.scratch = {scratch.get(), bytes}};
+  auto* const taps = reinterpret_cast<std::uint8_t*>(argmax.get());
+  kernels.conv_block_forward(queue, shape, x.get(), w.get(), nullptr, bias.get(), y.get(), taps);
+  const double flops = 2.0 * static_cast<double>(z_count) * s.r * s.s * s.c;
+  time_pass(state, pass == Pass::dgrad ? 2 * flops : flops, [&] {
+    if (pass == Pass::fprop)
+      kernels.conv_block_forward(queue, shape, x.get(), w.get(), nullptr, bias.get(), y.get(), taps);
+    if (pass == Pass::fprop) return;
+    kernels.conv_block_backward(queue, shape, x.get(), w.get(), y.get(), taps, dy.get(),
+                                pass == Pass::dgrad ? dx.get() : nullptr, dw.get(), bias.get());
+  });
+}
+
 void linear(benchmark::State& state, const LinearShape& shape, Pass pass) {
   const Kernels& kernels = cpu::kernels();
   const auto n = static_cast<std::size_t>(shape.n), in = static_cast<std::size_t>(shape.in);
@@ -75,7 +102,7 @@ void linear(benchmark::State& state, const LinearShape& shape, Pass pass) {
   const Floats scratch = normal(bytes / sizeof(float) + 1);
   const Queue queue{.scratch = {scratch.get(), bytes}};
   time_pass(state, 2.0 * static_cast<double>(n * in * out), [&] {
-    if (pass == Pass::fprop) kernels.linear_fprop(queue, shape, x.get(), w.get(), bias.get(), y.get());
+    if (pass == Pass::fprop) kernels.linear_fprop(queue, shape, x.get(), w.get(), nullptr, bias.get(), y.get());
     if (pass == Pass::dgrad) kernels.linear_dgrad(queue, shape, y.get(), w.get(), x.get());
     if (pass == Pass::wgrad) kernels.linear_wgrad(queue, shape, x.get(), y.get(), w.get(), bias.get());
   });
@@ -106,6 +133,18 @@ void add_benchmarks() {
                                   {"lenet/800_to_500_batch256", {256, 800, 500}},
                                   {"lenet/500_to_128_batch256", {256, 500, 128}},
                                   {"3136_to_128_batch1", {1, 3136, 128}}};
+  struct NamedBlock {
+    const char* name;
+    ConvBlock block;
+  };
+  const NamedBlock blocks[] = {
+      {"small/3x3_1_to_32_28x28_relu_batch128", {{128, 28, 28, 1, 32, 3, 3, 1, 1, 1, 1}, true, false}},
+      {"small/3x3_32_to_32_28x28_relu_pool_batch128", {{128, 28, 28, 32, 32, 3, 3, 1, 1, 1, 1}, true, true}},
+      {"small/3x3_32_to_64_14x14_relu_batch128", {{128, 14, 14, 32, 64, 3, 3, 1, 1, 1, 1}, true, false}},
+      {"small/3x3_64_to_64_14x14_relu_pool_batch128", {{128, 14, 14, 64, 64, 3, 3, 1, 1, 1, 1}, true, true}},
+      {"lenet/5x5_1_to_20_28x28_pool_batch128", {{128, 28, 28, 1, 20, 5, 5}, false, true}},
+      {"lenet/5x5_20_to_50_12x12_pool_batch128", {{128, 12, 12, 20, 50, 5, 5}, false, true}},
+  };
   const auto add = [](const std::string& name, auto run, const auto& shape) {
     for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
       benchmark::RegisterBenchmark((name + "/" + kPassNames[static_cast<int>(pass)]).c_str(), run, shape, pass)
@@ -114,6 +153,7 @@ void add_benchmarks() {
     }
   };
   for (const NamedConv& c : convolutions) add(std::string("conv2d/") + c.name, conv2d, c.shape);
+  for (const NamedBlock& b : blocks) add(std::string("block/") + b.name, block, b.block);
   for (const NamedLinear& l : products) add(std::string("linear/") + l.name, linear, l.shape);
 }
 

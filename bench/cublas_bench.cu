@@ -110,7 +110,7 @@ void run(benchmark::State& state, Device& device, Stream& stream, const LinearSh
   std::size_t count = 0;
   if (pass == "fprop") {
     count = o.dy.bytes() / sizeof(float);
-    ours = [&](float* y) { k.linear_fprop(queue, s, o.x.f32(), o.w.f32(), nullptr, y); };
+    ours = [&](float* y) { k.linear_fprop(queue, s, o.x.f32(), o.w.f32(), nullptr, nullptr, y); };
     theirs = [&](float* y) { cublas.fprop(s, o.x.f32(), o.w.f32(), y); };
   } else if (pass == "dgrad") {
     count = o.x.bytes() / sizeof(float);

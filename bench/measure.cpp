@@ -9,8 +9,6 @@
 #include <utility>
 
 #include "engine/random.h"
-#include "siamese/model.h"
-#include "siamese/trainer.h"
 #include "tests/reference/device_memory.h"
 
 namespace gemel::bench {
@@ -18,7 +16,7 @@ namespace {
 
 constexpr int kBatches = 9;
 
-// Ten identities of random images in the network's own size: what a step costs does not depend on what they show.
+// In the network's own size.
 Dataset random_images(const Shape& input) {
   constexpr int kImages = 2000, kIdentities = 10;
   Dataset data;
@@ -100,6 +98,23 @@ std::vector<reference::OpCase> bench_cases() {
   return cases;
 }
 
+std::vector<reference::OpCase> quick_cases() {
+  std::vector<reference::OpCase> quick;
+  std::vector<reference::OpCase> all = bench_cases();
+  while (!all.empty()) {
+    std::vector<reference::OpCase> same;
+    for (const reference::OpCase& c : all) {
+      if (c.op == all.front().op) same.push_back(c);
+    }
+    std::erase_if(all, [&](const reference::OpCase& c) { return c.op == same.front().op; });
+    std::stable_sort(same.begin(), same.end(), [](const reference::OpCase& a, const reference::OpCase& b) {
+      return a.cost.flops + a.cost.bytes < b.cost.flops + b.cost.bytes;
+    });
+    quick.push_back(same[(same.size() - 1) / 2]);
+  }
+  return quick;
+}
+
 std::string StepCase::name() const { return concat("step ", net, " ", loss.name, " n=", rows); }
 
 std::vector<StepCase> step_cases() {
@@ -107,38 +122,39 @@ std::vector<StepCase> step_cases() {
           {.net = "small", .loss = {.name = "triplet"}, .rows = 256}};
 }
 
+TrainingStep::TrainingStep(Device& device, const StepCase& c)
+    : device_(device),
+      data_(random_images(Network::load(c.net).input())),
+      model_(Network::load(c.net), data_.statistics(), device, 1),
+      trainer_(model_.encoder(), data_,
+               {.loss = c.loss,
+                .schedule = {.base = 1e-4F},
+                .steps = 1 << 30,
+                .pairs = c.rows / 2,
+                .p = c.rows / c.k,
+                .k = c.k}) {}
+
+float TrainingStep::mean_loss() { return trainer_.optimizer().read(device_, stream()).mean_loss; }
+
 StepMeasurement measure_step(Device& device, const StepCase& c, double at_least) {
-  Network network = Network::load(c.net);
-  double flops = 3 * network.flops() * c.rows;
-  Dataset data = random_images(network.input());
-  Model model(std::move(network), data.statistics(), device, 1);
-  TrainOptions options;
-  options.loss = c.loss;
-  options.schedule.base = 1e-4f;
-  options.steps = 1 << 30;
-  options.pairs = c.rows / 2;
-  options.k = 4;
-  options.p = c.rows / options.k;
-  Trainer trainer(model.encoder(), data, options);
-  Stream& stream = model.encoder().stream();
-  for (int i = 0; i < 3; ++i) trainer.step();  // records the step
-  stream.synchronize();
-  trainer.optimizer().read(device, stream);
+  TrainingStep step(device, c);
+  for (int i = 0; i < 3; ++i) step.call();  // records the step
+  step.mean_loss();
 
   using Clock = std::chrono::steady_clock;
   std::chrono::duration<double> passed{};
   auto start = Clock::now();
   int steps = 0;
   while (passed.count() < at_least) {
-    for (int i = 0; i < 4; ++i, ++steps) trainer.step();
-    stream.synchronize();
+    for (int i = 0; i < 4; ++i, ++steps) step.call();
+    step.stream().synchronize();
     passed = Clock::now() - start;
   }
   StepMeasurement m;
   m.seconds = passed.count() / steps;
-  m.images = trainer.rows() / m.seconds;
-  m.flops = flops / m.seconds;
-  m.loss = trainer.optimizer().read(device, stream).mean_loss;
+  m.images = step.rows() / m.seconds;
+  m.flops = step.flops() / m.seconds;
+  m.loss = step.mean_loss();
   return m;
 }
 

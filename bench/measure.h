@@ -10,7 +10,8 @@
 
 #include "bench/peak.h"
 #include "engine/device.h"
-#include "siamese/loss.h"
+#include "siamese/model.h"
+#include "siamese/trainer.h"
 #include "tests/reference/run_case.h"
 
 namespace gemel::bench {
@@ -37,16 +38,37 @@ Measurement measure_case(Device& device, Stream& stream, const reference::OpCase
 
 // The cases of all_cases(full) that are worth timing.
 std::vector<reference::OpCase> bench_cases();
+// Of each operation the one of median cost.
+std::vector<reference::OpCase> quick_cases();
 
 // A whole training step: gather, forward, loss, backward, optimizer.
 struct StepCase {
   std::string net;
   LossOptions loss;
   int rows;
+  int k = 4;  // losses on identities: rows / k identities of k images
   std::string name() const;
 };
 // `lenet` with contrastive pairs, as in Caffe's example, and `small` with semi-hard triplets.
 std::vector<StepCase> step_cases();
+
+// A case's step on 2,000 random images of ten identities (what a step costs does not depend on what they show), Adam
+// 1e-4, ready to be called again and again.
+class TrainingStep {
+ public:
+  TrainingStep(Device& device, const StepCase& c);
+  void call() { trainer_.step(); }  // queues one step on stream(); the first two are slower, they record it
+  float mean_loss();                // of the steps since it was last asked; waits
+  Stream& stream() { return model_.encoder().stream(); }
+  int rows() const { return trainer_.rows(); }
+  double flops() { return 3 * model_.network().flops() * rows(); }  // as in StepMeasurement
+
+ private:
+  Device& device_;
+  Dataset data_;
+  Model model_;
+  Trainer trainer_;
+};
 
 struct StepMeasurement {
   double seconds = 0;  // a step

@@ -176,7 +176,7 @@ void load_parameters(Device& device, Stream& stream, const TensorFile& from, Par
   if (!misshaped.empty()) wrong += concat("; of another shape: ", listed(misshaped));
   if (!extra.empty()) wrong += concat("; unknown: ", listed(extra));
   if (!wrong.empty()) throw InputError(concat(file_name, ": does not fit the network", wrong));
-  device.upload(stream, parameters.values(), block.data(), block.size() * sizeof(float));
+  device.upload(stream, parameters.writable_values(), block.data(), block.size() * sizeof(float));
 }
 
 }  // namespace gemel

@@ -121,6 +121,7 @@ class Device {
     return {.stream = stream.native(), .math = math, .scratch = scratch, .launches = &counters_.launches};
   }
   Math math = Math::fp32;
+  bool fuse = true;  // plans merge layers that the device computes in one pass (layers/conv_block.h)
 
  protected:
   friend class Stream;

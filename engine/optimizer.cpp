@@ -104,12 +104,12 @@ StepState* Optimizer::state() const { return static_cast<StepState*>(state_.data
 
 void Optimizer::begin_step(Queue queue) const { kernels_->begin_step(queue, schedule_, state()); }
 
-void Optimizer::apply(Queue queue, const Parameters& parameters) const {
+void Optimizer::apply(Queue queue, Parameters& parameters) const {
   const std::size_t count = parameters.trainable_count();
   if (moments_.bytes() != moments(rule_) * count * sizeof(float)) {
     throw Error("Optimizer: applied to other parameters than it was made for");
   }
-  float *value = parameters.values(), *gradient = parameters.gradients(), *moment = moments_.f32();
+  float *value = parameters.writable_values(), *gradient = parameters.gradients(), *moment = moments_.f32();
   std::visit(
       Overloaded{[&](const SgdParams& sgd) { kernels_->sgd(queue, count, sgd, state(), value, gradient, moment); },
                  [&](const AdamParams& adam) {

@@ -17,10 +17,10 @@ class Optimizer {
   // Throws InputError naming a setting that is out of range.
   Optimizer(Device& device, Stream& stream, const Parameters& parameters, Rule rule, Schedule schedule);
 
-  StepState* state() const;                                     // device memory
-  void begin_step(Queue queue) const;                           // learning rate of this step
-  void apply(Queue queue, const Parameters& parameters) const;  // updates values, zeroes gradients
-  void end_step(Queue queue) const;                             // next step, next batch of the plan
+  StepState* state() const;                               // device memory
+  void begin_step(Queue queue) const;                     // learning rate of this step
+  void apply(Queue queue, Parameters& parameters) const;  // updates values, zeroes gradients
+  void end_step(Queue queue) const;                       // next step, next batch of the plan
 
   // Loss and active share since the last call; waits (one download), then zeroes the sums.
   struct Progress {

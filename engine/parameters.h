@@ -45,9 +45,18 @@ class Parameters {
   // device.
   void allocate(Device& device, Stream& stream, std::uint64_t seed);
 
-  float* value(ParamId id) const { return values_.f32() + entries_[static_cast<std::size_t>(id)].offset; }
+  const float* value(ParamId id) const { return values_.f32() + entries_[static_cast<std::size_t>(id)].offset; }
   float* gradient(ParamId id) const { return gradients_.f32() + entries_[static_cast<std::size_t>(id)].offset; }
-  float* values() const { return values_.f32(); }
+  const float* values() const { return values_.f32(); }
+  // Grows with every writing of values: whoever derived something from them (packed filters) makes it anew.
+  std::uint64_t version() const { return version_; }
+  void count_writing() { ++version_; }
+  // To write to, now or in work that is queued next; it counts as one writing.
+  float* writable(ParamId id) { return writable_values() + entries_[static_cast<std::size_t>(id)].offset; }
+  float* writable_values() {
+    count_writing();
+    return values_.f32();
+  }
   float* gradients() const { return gradients_.f32(); }
   std::size_t count() const { return count_; }  // floats of a block, padding included
   // Floats the optimizer runs over, a prefix of the block.
@@ -60,6 +69,7 @@ class Parameters {
   std::vector<Entry> entries_;
   std::map<std::string, ParamId> by_name_;
   bool allocated_ = false;
+  std::uint64_t version_ = 1;
   std::size_t count_ = 0, trainable_count_ = 0;
   Buffer values_, gradients_;
 };

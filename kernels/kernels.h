@@ -4,16 +4,14 @@
 //
 // Conventions, for every entry:
 //   memory     pointers are device memory, f32 row-major contiguous unless the type says otherwise; activations NHWC,
-//   filters KRSC;
-//              buffers are 16-byte aligned at least. Outputs never alias inputs unless an entry says so.
+//              filters KRSC; buffers are 16-byte aligned at least. Outputs never alias inputs unless an entry says so.
 //   gradients  input gradients (dx) are overwritten, parameter gradients (dw, db) are accumulated into.
 //   order      work is queued on `queue.stream`; entries never allocate, never synchronise. Results are bit-identical
-//   from
-//              run to run and, per row or image, do not depend on the batch size.
+//              from run to run and, per row or image, do not depend on the batch size.
 //   sizes      0 rows launch nothing. Shapes are checked by the layers; a launch that cannot be made throws
-//   LaunchError. scratch    an entry that needs temporary memory has a `*_scratch` twin that tells the bytes; the
-//   caller leaves at least
-//              that in `queue.scratch` (256-byte aligned, contents undefined before and after).
+//              LaunchError.
+//   scratch    an entry that needs temporary memory has a `*_scratch` twin that tells the bytes; the caller leaves at
+//              least that in `queue.scratch` (256-byte aligned, contents undefined before and after).
 #pragma once
 
 #include <cstddef>
@@ -35,6 +33,16 @@ struct Conv2dShape {
   int stride_h = 1, stride_w = 1, pad_h = 0, pad_w = 0;
   constexpr int p() const { return window_count(h, r, stride_h, pad_h); }
   constexpr int q() const { return window_count(w, s, stride_w, pad_w); }
+};
+
+// A convolution and what follows it, computed in one pass over the image: y = pool(relu(conv(x) + bias)), each of the
+// two optional. The pool is the maximum of 2x2 windows, stride 2; a last odd row or column of the convolution is
+// dropped, as by a maxpool layer.
+struct ConvBlock {
+  Conv2dShape conv;
+  bool relu = false, pool = false;
+  constexpr int out_h() const { return pool ? conv.p() / 2 : conv.p(); }
+  constexpr int out_w() const { return pool ? conv.q() / 2 : conv.q(); }
 };
 
 // Windows of r x s over x(N,H,W,C) -> y(N,P,Q,C). With `ceil_mode` a last, partly covered window counts, if it starts
@@ -72,6 +80,8 @@ enum class PadCount : std::uint8_t { include, exclude };
 //   caffe_legacy  y d^2/2 + (1-y) max(0, m - d^2) / 2                  Caffe, legacy_version: true: margin on d^2
 // The loss is their mean over the pairs. The gradient at d = 0 is 0 for dissimilar pairs (a sub-gradient).
 enum class Contrastive : std::uint8_t { hadsell, caffe_legacy };
+
+inline constexpr int kMostNearest = 128;
 
 enum class Mining : std::uint8_t {
   all,        // every (anchor, positive, negative)
@@ -134,9 +144,27 @@ struct Kernels {
   void (*conv2d_dgrad)(Queue, const Conv2dShape&, const float* dy, const float* w, float* dx);
   void (*conv2d_wgrad)(Queue, const Conv2dShape&, const float* x, const float* dy, float* dw, float* db);
 
-  // ---- fully connected. bias, db may be null.
+  // ---- convolution with ReLU and 2x2 max-pool. bias, db, dx may be null. y: (N,out_h,out_w,K); argmax, of the same
+  // shape: the tap 2r + s of the first maximum of the window's sums before the ReLU (NaN is a maximum); null without
+  // pool. Backward reads the y and argmax that forward left: no gradient passes where y <= 0 under a ReLU.
+  std::size_t (*conv_block_scratch)(const ConvBlock&);  // enough for both passes and for packing
+  void (*conv_block_forward)(Queue, const ConvBlock&, const float* x, const float* w, const void* packed,
+                             const float* bias, float* y, std::uint8_t* argmax);
+  void (*conv_block_backward)(Queue, const ConvBlock&, const float* x, const float* w, const float* y,
+                              const std::uint8_t* argmax, const float* dy, float* dx, float* dw, float* db);
+
+  // Filters in the form that forward works on, for networks that do not change from call to call: pack writes
+  // conv_block_packed_bytes bytes, of which forward is given the address; else it is given null, and packs w itself. 0
+  // bytes: this device works on w as it is. Neither form nor size depends on n.
+  std::size_t (*conv_block_packed_bytes)(const ConvBlock&);
+  void (*conv_block_pack)(Queue, const ConvBlock&, const float* w, void* packed);
+
+  // ---- fully connected. bias, db may be null; packed as for conv_block_forward.
   std::size_t (*linear_scratch)(const LinearShape&);
-  void (*linear_fprop)(Queue, const LinearShape&, const float* x, const float* w, const float* bias, float* y);
+  std::size_t (*linear_packed_bytes)(const LinearShape&);
+  void (*linear_pack)(Queue, const LinearShape&, const float* w, void* packed);
+  void (*linear_fprop)(Queue, const LinearShape&, const float* x, const float* w, const void* packed, const float* bias,
+                       float* y);
   void (*linear_dgrad)(Queue, const LinearShape&, const float* dy, const float* w, float* dx);
   void (*linear_wgrad)(Queue, const LinearShape&, const float* x, const float* dy, float* dw, float* db);
 
@@ -160,13 +188,25 @@ struct Kernels {
   // ---- distances. Self-distances are exactly 0.
   // Row i of a with row i of b: distance (N). By direct differences.
   void (*paired_distance)(Queue, int n, int d, const float* a, const float* b, float* distance);
-  // All pairs: (N,M), squared or not, from direct differences in one tiled kernel (no cancellation).
+  // All pairs: (N,M), squared or not. No distance suffers from cancellation: each is within (1.25 D + 16) 2^-21 of the
+  // true one, relatively. Symmetric to the bit.
   void (*pairwise_distance)(Queue, int n, int m, int d, const float* a, const float* b, bool squared, float* distance);
+  // The k nearest of the m rows of b to each of the n rows of a, 1 <= k <= min(m, kMostNearest): distance and index
+  // (n,k), nearest first, equal distances by ascending index. The (n,m) matrix is never written.
+  std::size_t (*nearest_scratch)(int n, int m, int d, int k);
+  void (*nearest)(Queue, int n, int m, int d, int k, const float* a, const float* b, bool squared, float* distance,
+                  std::int32_t* index);
 
   // ---- losses. Rows i and i + n of e (2n,D) are a pair, of the same identity where their labels (2n) are equal.
   // One kernel: distance (n), loss (n, per pair), active (n: 1 where the loss is not 0) and de (2n,D), scaled by 1/n.
   void (*contrastive)(Queue, int n, int d, Contrastive, float margin, const float* e, const std::int32_t* labels,
                       float* distance, float* loss, float* active, float* de);
+  // The same loss over all pairs of the rows of e (n,D), same identity where labels (n) are equal; nothing of size
+  // (n,n) is written. loss (n): row i's mean over all j != i; active (n): the share of them whose loss is not 0; de
+  // (n,D): the gradient of the mean of `loss`. One row: all 0.
+  std::size_t (*contrastive_all_scratch)(int n, int d);
+  void (*contrastive_all)(Queue, int n, int d, Contrastive, float margin, const float* e, const std::int32_t* labels,
+                          float* loss, float* active, float* de);
   // From squared distances (n,n) and labels (n): coefficients g (n,n) = dL/d(d2), row a holding anchor a's terms,
   // unscaled, and per anchor the sum of losses, the number of triplets and the number of those with a non-zero loss (n
   // each). With Mining::all the mean is over active triplets, else over all mined ones: `count` holds the number to

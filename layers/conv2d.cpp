@@ -96,17 +96,17 @@ std::size_t Conv2d::scratch_bytes(const PlanContext& context) const {
 double Conv2d::flops() const { return 2.0 * shape_.p() * shape_.q() * shape_.k * shape_.r * shape_.s * shape_.c; }
 
 void Conv2d::forward(const LayerContext& context, const ForwardIo& io) const {
-  const Parameters& parameters = context.parameters;
-  context.kernels.conv2d_fprop(context.queue, shape_of(io.n), io.x, parameters.value(weight_),
-                               options_.bias ? parameters.value(bias_) : nullptr, io.y);
+  context.kernels.conv2d_fprop(context.queue, shape_of(io.n), io.x, weight(context.parameters),
+                               bias(context.parameters), io.y);
 }
 
 void Conv2d::backward(const LayerContext& context, const BackwardIo& io) const {
-  const Parameters& parameters = context.parameters;
   const Conv2dShape shape = shape_of(io.n);
-  context.kernels.conv2d_wgrad(context.queue, shape, io.x, io.dy, parameters.gradient(weight_),
-                               options_.bias ? parameters.gradient(bias_) : nullptr);
-  if (io.dx != nullptr) context.kernels.conv2d_dgrad(context.queue, shape, io.dy, parameters.value(weight_), io.dx);
+  context.kernels.conv2d_wgrad(context.queue, shape, io.x, io.dy, weight_gradient(context.parameters),
+                               bias_gradient(context.parameters));
+  if (io.dx != nullptr) {
+    context.kernels.conv2d_dgrad(context.queue, shape, io.dy, weight(context.parameters), io.dx);
+  }
 }
 
 }  // namespace gemel

@@ -37,9 +37,14 @@ class Conv2d : public Layer {
   void forward(const LayerContext& context, const ForwardIo& io) const override;
   void backward(const LayerContext& context, const BackwardIo& io) const override;
 
- private:
   Conv2dShape shape_of(int n) const;
+  // (K,R,S,C) and (K), and their gradients; null without a bias.
+  const float* weight(const Parameters& p) const { return p.value(weight_); }
+  const float* bias(const Parameters& p) const { return options_.bias ? p.value(bias_) : nullptr; }
+  float* weight_gradient(const Parameters& p) const { return p.gradient(weight_); }
+  float* bias_gradient(const Parameters& p) const { return options_.bias ? p.gradient(bias_) : nullptr; }
 
+ private:
   Conv2dOptions options_;
   Conv2dShape shape_{};  // n = 0; c = 0 until built
   ParamId weight_ = 0, bias_ = 0;

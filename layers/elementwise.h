@@ -16,6 +16,7 @@ class ActivationLayer : public Layer {
 
   explicit ActivationLayer(Activation kind) : kind_(kind) {}  // relu or sigmoid
 
+  Activation kind() const { return kind_; }
   std::string describe() const override { return kind_ == Activation::relu ? "ReLU" : "Sigmoid"; }
   std::string text() const override { return kind_ == Activation::relu ? "relu" : "sigmoid"; }
   Shape build(const Shape& input, const std::string& prefix, Parameters& parameters) override;

@@ -34,10 +34,11 @@ struct LayerContext {
 };
 
 struct ForwardIo {
-  int n;           // rows
-  const float* x;  // (n, input shape)
-  float* y;        // (n, output shape)
-  void* saved;     // saved_bytes(), kept for backward; null when not training and saved_bytes() is 0
+  int n;                         // rows
+  const void* packed = nullptr;  // what pack() wrote for these parameters; null: nothing, work from the parameters
+  const float* x;                // (n, input shape)
+  float* y;                      // (n, output shape)
+  void* saved;                   // saved_bytes(), kept for backward; null when not training and saved_bytes() is 0
 };
 
 struct BackwardIo {
@@ -68,6 +69,10 @@ class Layer {
   // For exactly n rows. Saved bytes must not shrink with more rows; scratch may, and plans ask for each number of rows.
   virtual std::size_t saved_bytes(const PlanContext&) const { return 0; }
   virtual std::size_t scratch_bytes(const PlanContext&) const { return 0; }
+  // Parameters in the form that the device's forward pass works on, so that a plan for inference makes it once. 0: there
+  // is none. Neither size nor form depends on n.
+  virtual std::size_t packed_bytes(const PlanContext&) const { return 0; }
+  virtual void pack(const LayerContext&, void*) const {}
   virtual double flops() const { return 0; }  // of one row's forward pass (2 a multiply-add)
 
   virtual void forward(const LayerContext&, const ForwardIo&) const = 0;

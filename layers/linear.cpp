@@ -44,9 +44,17 @@ std::size_t Linear::scratch_bytes(const PlanContext& context) const {
   return context.kernels.linear_scratch(shape_of(context.n));
 }
 
+std::size_t Linear::packed_bytes(const PlanContext& context) const {
+  return context.kernels.linear_packed_bytes(shape_of(context.n));
+}
+
+void Linear::pack(const LayerContext& context, void* packed) const {
+  context.kernels.linear_pack(context.queue, shape_of(1), context.parameters.value(weight_), packed);
+}
+
 void Linear::forward(const LayerContext& context, const ForwardIo& io) const {
   const Parameters& parameters = context.parameters;
-  context.kernels.linear_fprop(context.queue, shape_of(io.n), io.x, parameters.value(weight_),
+  context.kernels.linear_fprop(context.queue, shape_of(io.n), io.x, parameters.value(weight_), io.packed,
                                has_bias_ ? parameters.value(bias_) : nullptr, io.y);
 }
 

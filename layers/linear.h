@@ -26,6 +26,8 @@ class Linear : public Layer {
   std::string text() const override;
   Shape build(const Shape& input, const std::string& prefix, Parameters& parameters) override;
   std::size_t scratch_bytes(const PlanContext& context) const override;
+  std::size_t packed_bytes(const PlanContext& context) const override;
+  void pack(const LayerContext& context, void* packed) const override;
   double flops() const override { return 2.0 * in_ * features_; }
   void forward(const LayerContext& context, const ForwardIo& io) const override;
   void backward(const LayerContext& context, const BackwardIo& io) const override;

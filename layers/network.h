@@ -66,9 +66,13 @@ class Network {
 
 // A network's memory for batches of up to `n` rows, planned as one allocation, and the order of its passes.
 //
+// Where the device fuses (Device::fuse), a convolution with the ReLU and the 2x2 max-pool after it is one step: what lies
+// between them is never stored.
+//
 // Training keeps each layer's output for backward, except where the next layer may write over it (ReLU over a
 // convolution's output); gradients take turns in two buffers. Inference takes turns in two buffers for the outputs.
-// One scratch buffer serves all. `output_gradient()` and `input()` are never written by the plan.
+// Inference keeps the parameters in the form that the device's kernels work on (packed), and makes it anew in the first
+// forward pass after the parameters were written. One scratch buffer serves all. `output_gradient()` and `input()` are never written by the plan.
 //
 // A plan borrows the network and the device: both must stay where they are and outlive it. Moving a Network (into a
 // container, out of a function) while a plan refers to it leaves the plan with a dangling reference; keep the network
@@ -84,6 +88,7 @@ class Plan {
   Plan(const Network& network, Device& device, int n, Mode mode);
 
   int rows() const { return n_; }
+  std::size_t steps() const { return steps_.size(); }               // layers and blocks of layers
   float* input() const { return f32(input_); }                      // (n, H,W,C): the caller fills it
   float* output() const { return f32(output_); }                    // (n, D)
   float* output_gradient() const { return f32(output_gradient_); }  // (n, D): training; the caller fills it
@@ -105,18 +110,20 @@ class Plan {
   struct Step {
     const Layer* layer;
     std::size_t x_bytes, y_bytes;  // of n rows
-    BufferId x = kNone, y = kNone, saved = kNone, dy = kNone, dx = kNone;
+    BufferId x = kNone, y = kNone, saved = kNone, packed = kNone, dy = kNone, dx = kNone;
   };
   class BufferSizes;
 
   bool training() const { return mode_ != Mode::inference; }
-  std::vector<Step> plan_steps() const;
+  void plan_steps();
   void assign_outputs(BufferSizes& sizes);
   void assign_saved(BufferSizes& sizes);
+  void assign_packed(BufferSizes& sizes);
   void assign_scratch(BufferSizes& sizes);
   void assign_gradients(BufferSizes& sizes);
   LayerContext layer_context(const Stream& stream, std::size_t step_index, const StepState* step) const;
   void check_rows(int rows) const;
+  void pack(const Stream& stream) const;
   void* data(BufferId id) const;
   float* f32(BufferId id) const { return static_cast<float*>(data(id)); }
 
@@ -125,7 +132,9 @@ class Plan {
   int n_;
   Mode mode_;
   Arena arena_;
+  std::vector<std::unique_ptr<Layer>> blocks_;  // layers that steps_ refers to and the network has not
   std::vector<Step> steps_;
+  mutable std::uint64_t packed_version_ = 0;  // of the parameters that were packed; 0: none
   std::vector<Arena::Piece> buffers_;
   BufferId input_ = kNone, output_ = kNone, output_gradient_ = kNone, input_gradient_ = kNone, scratch_ = kNone;
 };

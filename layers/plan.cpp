@@ -5,7 +5,9 @@
 // Planning has two halves. First every tensor gets a buffer, a number that several tensors may share where their
 // lifetimes allow it, and every buffer grows to the largest of them. Then all buffers become pieces of one allocation.
 #include <algorithm>
+#include <span>
 
+#include "layers/conv_block.h"
 #include "layers/network.h"
 
 namespace gemel {
@@ -32,26 +34,32 @@ class Plan::BufferSizes {
 Plan::Plan(const Network& network, Device& device, int n, Mode mode)
     : network_(network), device_(device), n_(n), mode_(mode) {
   if (n < 1) throw Error(concat("Plan: the batch must have at least 1 row, not ", n));
-  steps_ = plan_steps();
+  plan_steps();
   BufferSizes sizes;
   assign_outputs(sizes);
   assign_saved(sizes);
-  if (training()) assign_gradients(sizes);
+  training() ? assign_gradients(sizes) : assign_packed(sizes);
   assign_scratch(sizes);
   for (const std::size_t bytes : sizes.sizes()) buffers_.push_back(arena_.plan(bytes));
   arena_.allocate(device_);
 }
 
-// One step a layer. A fused group of layers would be one step here, with a Layer of its own; nothing else knows.
-std::vector<Plan::Step> Plan::plan_steps() const {
+// One step a layer, or a block of layers that the device computes in one pass; nothing else knows.
+void Plan::plan_steps() {
   const std::size_t row_bytes = static_cast<std::size_t>(n_) * sizeof(float);
-  std::vector<Step> steps;
-  for (std::size_t i = 0; i < network_.layers().size(); ++i) {
-    steps.push_back({.layer = network_.layers()[i].get(),
-                     .x_bytes = network_.shapes()[i].count() * row_bytes,
-                     .y_bytes = network_.shapes()[i + 1].count() * row_bytes});
+  const std::span layers(network_.layers());
+  for (std::size_t i = 0; i < layers.size();) {
+    const std::size_t in_block = device_.fuse ? ConvBlockLayer::length(layers.subspan(i)) : 0;
+    const Layer* layer = layers[i].get();
+    if (in_block > 0) {
+      layer = blocks_.emplace_back(std::make_unique<ConvBlockLayer>(layers.subspan(i, in_block))).get();
+    }
+    const std::size_t end = i + std::max<std::size_t>(in_block, 1);
+    steps_.push_back({.layer = layer,
+                      .x_bytes = network_.shapes()[i].count() * row_bytes,
+                      .y_bytes = network_.shapes()[end].count() * row_bytes});
+    i = end;
   }
-  return steps;
 }
 
 void Plan::assign_outputs(BufferSizes& sizes) {
@@ -90,6 +98,10 @@ void Plan::assign_saved(BufferSizes& sizes) {
       step.saved = shared;
     }
   }
+}
+
+void Plan::assign_packed(BufferSizes& sizes) {
+  for (Step& step : steps_) sizes.need(step.packed, step.layer->packed_bytes({device_.kernels(), n_, training()}));
 }
 
 // For every number of rows that a pass may have: a kernel that splits its work by the batch size may need more memory
@@ -148,11 +160,23 @@ void Plan::check_rows(int rows) const {
   }
 }
 
-void Plan::forward(Stream& stream, int rows, const StepState* step) const {
-  check_rows(rows);
+void Plan::pack(const Stream& stream) const {
+  const std::uint64_t version = network_.parameters().version();
+  if (packed_version_ == version) return;
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& s = steps_[i];
-    s.layer->forward(layer_context(stream, i, step), {.n = rows, .x = f32(s.x), .y = f32(s.y), .saved = data(s.saved)});
+    if (s.packed != kNone) s.layer->pack(layer_context(stream, i, nullptr), data(s.packed));
+  }
+  packed_version_ = version;
+}
+
+void Plan::forward(Stream& stream, int rows, const StepState* step) const {
+  check_rows(rows);
+  if (!training()) pack(stream);
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Step& s = steps_[i];
+    s.layer->forward(layer_context(stream, i, step),
+                     {.n = rows, .packed = data(s.packed), .x = f32(s.x), .y = f32(s.y), .saved = data(s.saved)});
   }
 }
 

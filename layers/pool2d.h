@@ -20,6 +20,7 @@ class Pool2d : public Layer {
  public:
   Shape build(const Shape& input, const std::string& prefix, Parameters& parameters) override;
   bool backward_needs_input() const override { return false; }
+  Pool2dShape shape_of(int n) const;
 
  protected:
   explicit Pool2d(const Pool2dOptions& options);
@@ -27,7 +28,6 @@ class Pool2d : public Layer {
   static void parse_option(TextLine& line, std::string_view option, Pool2dOptions& options);
   std::string options_text() const;      // " 3 stride 2 ceil"
   std::string options_describe() const;  // "3x3, stride 2, ceil"
-  Pool2dShape shape_of(int n) const;
 
  private:
   Pool2dOptions options_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The two kinds of losses, each a short sequence of kernels over memory planned once.
+// The kinds of losses, each a short sequence of kernels over memory planned once.
 #include "siamese/loss.h"
 
 #include <cmath>
@@ -23,7 +23,7 @@ class ContrastiveLoss final : public EmbeddingLoss {
   std::string describe() const override { return concat(name_, "(margin ", margin_, ")"); }
   bool wants_pairs() const override { return true; }
 
-  void plan(Arena& arena, int rows, int d) override {
+  void plan(const Kernels&, Arena& arena, int rows, int d) override {
     if (rows < 2 || rows % 2 != 0) throw ShapeError(concat(describe(), ": ", rows, " rows are not pairs"));
     pairs_ = rows / 2;
     d_ = d;
@@ -47,6 +47,37 @@ class ContrastiveLoss final : public EmbeddingLoss {
   Arena::Piece distance_, loss_, active_;
 };
 
+// The contrastive loss of every pair of rows.
+class ContrastiveAllLoss final : public EmbeddingLoss {
+ public:
+  ContrastiveAllLoss(std::string name, float margin) : name_(std::move(name)), margin_(margin) {}
+
+  std::string describe() const override { return concat(name_, "(margin ", margin_, ")"); }
+  bool wants_pairs() const override { return false; }
+
+  void plan(const Kernels& kernels, Arena& arena, int rows, int d) override {
+    rows_ = rows;
+    d_ = d;
+    loss_ = arena.plan(floats(rows));
+    active_ = arena.plan(floats(rows));
+    scratch_ = arena.plan(kernels.contrastive_all_scratch(rows, d));
+  }
+
+  void run(const Kernels& kernels, Queue queue, const Arena& arena, const float* e, const std::int32_t* labels,
+           StepState* state, float* de) const override {
+    float *loss = arena.f32(loss_), *active = arena.f32(active_);
+    queue.scratch = {.data = arena.data(scratch_), .bytes = scratch_.bytes};
+    kernels.contrastive_all(queue, rows_, d_, Contrastive::hadsell, margin_, e, labels, loss, active, de);
+    kernels.loss_reduce(queue, rows_, loss, nullptr, active, state, nullptr);
+  }
+
+ private:
+  std::string name_;
+  float margin_;
+  int rows_ = 0, d_ = 0;
+  Arena::Piece loss_, active_, scratch_;
+};
+
 // All rows against all: distances -> coefficients g = dL/d(d^2) -> dL/dE.
 class TripletLoss final : public EmbeddingLoss {
  public:
@@ -58,7 +89,7 @@ class TripletLoss final : public EmbeddingLoss {
   }
   bool wants_pairs() const override { return false; }
 
-  void plan(Arena& arena, int rows, int d) override {
+  void plan(const Kernels&, Arena& arena, int rows, int d) override {
     rows_ = rows;
     d_ = d;
     distance2_ = arena.plan(floats(rows, rows));
@@ -103,11 +134,13 @@ std::unique_ptr<EmbeddingLoss> make_loss(const LossOptions& options) {
     return std::make_unique<ContrastiveLoss>(name, Contrastive::hadsell, margin(1));
   }
   if (name == "caffe-legacy") return std::make_unique<ContrastiveLoss>(name, Contrastive::caffe_legacy, margin(1));
+  if (name == "contrastive-all") return std::make_unique<ContrastiveAllLoss>(name, margin(1));
   if (name == "triplet") return triplet(Mining::semi_hard, options.squared);
   if (name == "batch-hard") return triplet(Mining::batch_hard, false);
   if (name == "batch-all") return triplet(Mining::all, false);
-  throw InputError(
-      concat("unknown loss '", name, "'; known: contrastive, caffe, caffe-legacy, triplet, batch-hard, batch-all"));
+  throw InputError(concat("unknown loss '", name,
+                          "'; known: contrastive, caffe, caffe-legacy, contrastive-all, triplet, batch-hard, "
+                          "batch-all"));
 }
 
 }  // namespace gemel

@@ -14,18 +14,19 @@ namespace gemel {
 class EmbeddingLoss {
  public:
   virtual ~EmbeddingLoss() = default;
-  virtual std::string describe() const = 0;              // "contrastive(margin 1)"
-  virtual bool wants_pairs() const = 0;                  // rows i, i + N; else P x K rows
-  virtual void plan(Arena& arena, int rows, int d) = 0;  // its own memory
-  // e (rows, D), labels (rows) -> de (rows, D); adds mean loss and active share to `state`. Queues only. rows and D as
-  // planned.
+  virtual std::string describe() const = 0;  // "contrastive(margin 1)"
+  virtual bool wants_pairs() const = 0;      // rows i, i + N; else P x K rows
+  // Its own memory, scratch of the kernels it will run included.
+  virtual void plan(const Kernels& kernels, Arena& arena, int rows, int d) = 0;
+  // e (rows, D), labels (rows) -> de (rows, D); adds mean loss and active share to `state`. Queues only. Kernels, rows
+  // and D as planned.
   virtual void run(const Kernels&, Queue, const Arena&, const float* e, const std::int32_t* labels, StepState* state,
                    float* de) const = 0;
 };
 
 struct LossOptions {
-  std::string name =
-      "contrastive";    // contrastive | caffe (= contrastive) | caffe-legacy | triplet | batch-hard | batch-all
+  // contrastive | caffe (= contrastive) | caffe-legacy | contrastive-all | triplet | batch-hard | batch-all
+  std::string name = "contrastive";
   float margin = 0;     // 0: the loss's usual one (contrastive 1, triplet 0.2)
   bool squared = true;  // triplet: margin between squared distances (FaceNet); batch-* take plain ones (Hermans)
   bool soft = false;    // triplet, batch-*: ln(1 + e^x), without margin

@@ -55,7 +55,7 @@ Trainer::Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& 
   labels_ = arena_.plan(data.labels.size() * sizeof(std::int32_t));
   index_ = arena_.plan(host_index_.size() * sizeof(std::int32_t));
   batch_labels_ = arena_.plan(n * sizeof(std::int32_t));
-  loss_->plan(arena_, rows(), encoder_.network().embedding_size());
+  loss_->plan(device.kernels(), arena_, rows(), encoder_.network().embedding_size());
   arena_.allocate(device);
   device.upload(stream, arena_.data(images_), data.pixels.data(), images_.bytes);
   device.upload(stream, arena_.data(labels_), data.labels.data(), labels_.bytes);
@@ -100,6 +100,7 @@ void Trainer::step() {
   } else {
     if (!graph_) graph_ = encoder_.device().record(encoder_.stream(), [this] { queue_step(); });
     graph_.replay(encoder_.stream());
+    encoder_.network().parameters().count_writing();
   }
   ++in_plan_;
   ++done_;

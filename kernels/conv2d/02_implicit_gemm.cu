@@ -25,6 +25,7 @@
 // Used by   the table.    Tests tests/reference/conv2d.cpp
 #include <algorithm>
 
+#include "kernels/conv2d/patches.cuh"
 #include "kernels/entries.h"
 #include "kernels/gemm/column_sums.cuh"
 #include "kernels/gemm/tile_product.cuh"
@@ -34,31 +35,8 @@ namespace {
 
 using namespace gemm;
 
-int positions(const Conv2dShape& s) { return extent(std::int64_t{s.n} * s.p() * s.q(), "conv2d: output pixels"); }
-int filter_size(const Conv2dShape& s) { return extent(std::int64_t{s.r} * s.s * s.c, "conv2d: weights of a filter"); }
-
 // Whether both factors of the backward passes are fetched 16 bytes at a time.
 bool by_four(const Conv2dShape& s) { return s.c % 4 == 0 && s.k % 4 == 0; }
-
-// What fprop and wgrad gather.
-Patches patches_of_x(const Conv2dShape& s, const float* x) {
-  return {.image = x,
-          .h = s.h,
-          .w = s.w,
-          .c = s.c,
-          .image_size = extent(std::int64_t{s.h} * s.w * s.c, "conv2d: floats of an image"),
-          .stride_h = s.stride_h,
-          .stride_w = s.stride_w,
-          .first_h = -s.pad_h,
-          .first_w = -s.pad_w,
-          .step = 1,
-          .positions = positions(s),
-          .taps = filter_size(s),
-          .by_grid = Divisor(s.p() * s.q()),
-          .by_grid_w = Divisor(s.q()),
-          .by_channels = Divisor(s.c),
-          .by_taps_w = Divisor(s.s)};
-}
 
 // ---- fprop
 template <int Vector>

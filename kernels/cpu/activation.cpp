@@ -10,39 +10,12 @@
 //
 // Traffic  8 and 12 bytes an element: bound by memory beyond the caches.
 #include "kernels/cpu/elementwise.h"
+#include "kernels/cpu/exponential.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
 
 using V = Vec<kLanes>;
-
-// exp(x), to 2 units in the last place: x = k ln 2 + f, |f| <= ln 2 / 2, exp(f) by its Taylor series. Below -87.3 and
-// above 88.3 the result stays at the value there.
-GEMEL_INLINE V exponential(V x) {
-  const V low = broadcast(-87.3f), high = broadcast(88.3f);
-  x = x < low ? low : x;
-  x = x > high ? high : x;
-  // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
-  const V shift = broadcast(12582912.0f);
-  V shifted = x * 1.44269504f + shift;
-  V k = shifted - shift;
-  V f = (x - k * 0.693359375f) + k * 2.12194440e-4f;  // ln 2 in two parts
-  V series = broadcast(1.0f / 5040);
-  series = series * f + 1.0f / 720;
-  series = series * f + 1.0f / 120;
-  series = series * f + 1.0f / 24;
-  series = series * f + 1.0f / 6;
-  series = series * f + 0.5f;
-  series = series * f + 1.0f;
-  series = series * f + 1.0f;
-  // 2^k through the exponent's bits; k is in the low bits of `shifted`.
-  IntVec<kLanes> bits;
-  __builtin_memcpy(&bits, &shifted, sizeof bits);
-  bits = (bits + 127) << 23;
-  V power;
-  __builtin_memcpy(&power, &bits, sizeof power);
-  return series * power;
-}
 
 template <class F>
 GEMEL_INLINE void map(std::size_t count, const float* x, float* y, const F& f) {

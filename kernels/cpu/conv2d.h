@@ -10,7 +10,7 @@
 
 namespace gemel::GEMEL_DEVICE {
 
-std::size_t conv2d_wgrad_scratch(const Conv2dShape& s);
+std::size_t conv_block_forward_scratch(const ConvBlock&);
 
 namespace {
 

@@ -6,6 +6,7 @@
 
 #include <string_view>
 
+#include "kernels/cpu/switches.h"
 #include "kernels/kernels.h"
 
 namespace gemel::cpu {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <atomic>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -98,6 +99,19 @@ std::string_view isa_name() {
   static const std::string_view name = choose_isa();
   return name;
 }
+
+namespace {
+std::atomic<bool>& winograd_switch() {
+  static std::atomic<bool> on{[] {
+    const char* value = std::getenv("GEMEL_WINOGRAD");
+    return value == nullptr || std::string_view(value) != "0";
+  }()};
+  return on;
+}
+}  // namespace
+
+bool uses_winograd() { return winograd_switch().load(std::memory_order_relaxed); }
+void use_winograd(bool on) { winograd_switch().store(on, std::memory_order_relaxed); }
 
 const Kernels& kernels() { return *kernels_for(isa_name()); }
 

@@ -14,60 +14,121 @@
 namespace gemel::GEMEL_DEVICE {
 namespace {
 
-// What each output pixel reads: `rows` runs of `run` floats, `pitch` floats apart.
+// What each output pixel reads: `rows` runs of `run` floats, `pitch` floats apart. Runs shorter than kShortRun (first
+// layers) are walked through `offsets`, of all rows * run floats: a loop of 3 or 5 steps costs more than it does.
 struct Taps {
   int rows, run;
   std::ptrdiff_t pitch;
+  const std::int32_t* offsets = nullptr;
 };
+constexpr int kShortRun = 16;
 
-// Output pixels of a band: the float offsets of what each reads and of where it writes.
+// Output pixels of a band: the float offsets of what each reads, and of where each group of Epilogue::kGroup writes.
 struct Pixels {
   const std::int32_t *in, *out;
   int count;
 };
 
+// Rows of a tile, whole groups.
+constexpr int grouped_rows(int vectors, int group) { return max(tile_rows(vectors) / group, 1) * group; }
+
 // y[pixel][n columns] = epilogue(sum over the taps of x * packed). The epilogue is called as
-// epilogue(Size{}, panel, y + out offset, c): it finishes a row of accumulators and stores it, and is where a bias, an
-// activation or a pooling goes.
+// epilogue(Size{}, panel, out offset, c), c the accumulators of kGroup neighbouring pixels: it finishes and stores
+// them, and is where a bias, an activation or a pooling goes. `pixels.count` is a multiple of kGroup.
 template <class Epilogue>
 GEMEL_INLINE void multiply_pixels(const float* x, const Pixels& pixels, const Taps& taps, const float* packed, int n,
-                                  float* y, const Epilogue& epilogue) {
+                                  const Epilogue& epilogue) {
   const int depth = taps.rows * taps.run;
   for (int index = 0; index < panel_count(n); ++index) {
     const Panel panel = panel_at(n, index);
     with_size(panel, [&](auto size) {
       using Size = decltype(size);
-      constexpr int kRows = tile_rows(Size::kVectors);
+      constexpr int kGroup = Epilogue::kGroup, kRows = grouped_rows(Size::kVectors, kGroup);
       const float* b = packed + static_cast<std::ptrdiff_t>(panel.column) * depth;
       for (int first = 0; first < pixels.count; first += kRows) {
         // A tile that ends past the last pixel computes that pixel again and does not store it.
         const float* a[kRows];
         GEMEL_UNROLL for (int i = 0; i < kRows; ++i) a[i] = x + pixels.in[min(first + i, pixels.count - 1)];
-        Vec<Size::kLanes> c[kRows][Size::kVectors] = {};
-        for (int r = 0; r < taps.rows; ++r) {
-          multiply_rows<Size>(c, a, r * taps.pitch, taps.run,
-                              b + static_cast<std::ptrdiff_t>(r) * taps.run * Size::kWidth);
+        Vec<Size::kLanes> c[kRows / kGroup][kGroup][Size::kVectors] = {};
+        auto& rows = reinterpret_cast<Vec<Size::kLanes>(&)[kRows][Size::kVectors]>(c);
+        if (taps.offsets != nullptr) {
+          multiply_gathered<Size>(rows, a, taps.offsets, depth, b);
+        } else {
+          for (int r = 0; r < taps.rows; ++r) {
+            multiply_rows<Size>(rows, a, r * taps.pitch, taps.run,
+                                b + static_cast<std::ptrdiff_t>(r) * taps.run * Size::kWidth);
+          }
         }
-        GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
-          if (first + i < pixels.count) epilogue(size, panel, y + pixels.out[first + i], c[i]);
+        GEMEL_UNROLL for (int i = 0; i < kRows / kGroup; ++i) {
+          if (first + i * kGroup < pixels.count) epilogue(size, panel, pixels.out[first / kGroup + i], c[i]);
         }
       }
     });
   }
 }
 
-// Adds the bias, if there is one, and stores.
-struct BiasEpilogue {
+// Adds the bias and applies the ReLU, if there are any, and stores.
+struct StoreEpilogue {
+  static constexpr int kGroup = 1;
+  float* y;
   const float* bias;
+  float lowest;  // 0 under a ReLU, else -infinity: x <= lowest becomes lowest, NaN stays
 
   template <class Size>
-  GEMEL_INLINE void operator()(Size, const Panel& panel, float* y, TileRow<Size>& c) const {
-    if (bias != nullptr) {
-      TileRow<Size> b;
-      load_columns<Size>(bias, b, panel);
-      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[j] += b[j];
+  GEMEL_INLINE void operator()(Size, const Panel& panel, std::int32_t out, TileRow<Size> (&c)[1]) const {
+    TileRow<Size>& sums = c[0];
+    add_bias<Size>(panel, bias, sums);
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) sums[j] = at_least(sums[j], lowest);
+    store_columns<Size>(y + out, sums, panel);
+  }
+
+  template <class Size>
+  GEMEL_INLINE static void add_bias(const Panel& panel, const float* bias, TileRow<Size>& c) {
+    if (bias == nullptr) return;
+    TileRow<Size> b;
+    load_columns<Size>(bias, b, panel);
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[j] += b[j];
+  }
+  template <class V>
+  GEMEL_INLINE static V at_least(V v, float lowest) {
+    const V low = lowest - V{};
+    return v <= low ? low : v;
+  }
+};
+
+// The same for the four pixels of a 2x2 window, of which it stores the first maximum and its tap. NaN is a maximum.
+struct PoolEpilogue {
+  static constexpr int kGroup = 4;
+  float* y;
+  std::uint8_t* argmax;
+  const float* bias;
+  float lowest;
+
+  template <class Size>
+  GEMEL_INLINE void operator()(Size, const Panel& panel, std::int32_t out, TileRow<Size> (&c)[4]) const {
+    IntVec<Size::kLanes> taps[Size::kVectors];
+    GEMEL_UNROLL for (int i = 0; i < 4; ++i) StoreEpilogue::add_bias<Size>(panel, bias, c[i]);
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      Vec<Size::kLanes> sums[4];
+      GEMEL_UNROLL for (int i = 0; i < 4; ++i) sums[i] = c[i][j];
+      c[0][j] = first_maximum<Size::kLanes>(sums, lowest, taps[j]);
     }
-    store_columns<Size>(y, c, panel);
+    store_columns<Size>(y + out, c[0], panel);
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      store_bytes<Size::kLanes>(argmax + out + panel.column_of(j), taps[j], panel.valid);
+    }
+  }
+
+  template <int Lanes>
+  GEMEL_INLINE static Vec<Lanes> first_maximum(const Vec<Lanes> (&sums)[4], float lowest, IntVec<Lanes>& tap) {
+    Vec<Lanes> best = sums[0];
+    tap = IntVec<Lanes>{};
+    GEMEL_UNROLL for (int i = 1; i < 4; ++i) {
+      const IntVec<Lanes> better = (sums[i] > best) | ((sums[i] != sums[i]) & (best == best));  // the first NaN stays
+      best = better ? sums[i] : best;
+      tap = better ? IntVec<Lanes>{} + i : tap;
+    }
+    return StoreEpilogue::at_least(best, lowest);
   }
 };
 

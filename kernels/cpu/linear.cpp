@@ -35,15 +35,14 @@ struct Slots {
   float* sums_of(int slot) const { return sums + std::ptrdiff_t{slot} * kRowBlock * kMaxWidth; }
 };
 
-// y[rows][n columns] = a[rows][depth] B + bias for one panel and a block of at most kRowBlock rows. pack(size, first,
-// length, out) packs rows [first, first + length) of the panel of B.
-template <class Size, class Pack>
-void multiply_block(const Panel& panel, int rows, int depth, const float* a, float* packed, float* sums,
-                    const Pack& pack, const float* bias, float* y, std::ptrdiff_t y_pitch) {
-  constexpr int kRows = tile_rows(Size::kVectors);
+// y[rows][n columns] = a[rows][depth] B + bias for one panel and a block of at most kRowBlock rows, kRows at a time.
+// packed(size, first, length) gives rows [first, first + length) of the panel of B, packed.
+template <class Size, int kRows, class Packed>
+void multiply_block(const Panel& panel, int rows, int depth, const float* a, float* sums, const Packed& packed,
+                    const float* bias, float* y, std::ptrdiff_t y_pitch) {
   for (int first = 0; first < depth; first += kDepth) {
     const int length = min(kDepth, depth - first);
-    pack(Size{}, first, length, packed);
+    const float* const b_rows = packed(Size{}, first, length);
     for (int row = 0; row < rows; row += kRows) {
       const float* pointers[kRows];
       GEMEL_UNROLL for (int i = 0; i < kRows; ++i) pointers[i] =
@@ -55,7 +54,7 @@ void multiply_block(const Panel& panel, int rows, int depth, const float* a, flo
           GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] = load<Size::kLanes>(from + j * Size::kLanes);
         }
       }
-      multiply_rows<Size>(c, pointers, 0, length, packed);
+      multiply_rows<Size>(c, pointers, 0, length, b_rows);
       if (first + length < depth) {
         GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
           if (row + i >= rows) continue;
@@ -75,22 +74,28 @@ void multiply_block(const Panel& panel, int rows, int depth, const float* a, flo
   }
 }
 
-// y(n,columns) = a(n,depth) B + bias.
-template <class Pack>
-void multiply(const char* entry, const Queue& queue, int n, int depth, int columns, const float* a, const Pack& pack,
-              const float* bias, float* y) {
+// y(n,columns) = a(n,depth) B + bias. packed(size, panel, first, length, buffer) as above; `buffer` is room for them.
+template <class Packed>
+void multiply(const char* entry, const Queue& queue, int n, int depth, int columns, const float* a,
+              const Packed& packed, const float* bias, float* y) {
   const int row_blocks = divide_up(n, kRowBlock), items = panel_count(columns) * row_blocks;
   Carver carver(queue.scratch.data);
   const Slots slots(items, carver);
   require_scratch(queue, carver.used(), entry);
   parallel(items, [&](std::int64_t item, int slot) {
     const Panel panel = panel_at(columns, static_cast<int>(item) / row_blocks);
-    const int row = static_cast<int>(item) % row_blocks * kRowBlock;
+    const int row = static_cast<int>(item) % row_blocks * kRowBlock, rows = min(kRowBlock, n - row);
     with_size(panel, [&](auto size) {
-      multiply_block<decltype(size)>(
-          panel, min(kRowBlock, n - row), depth, a + static_cast<std::ptrdiff_t>(row) * depth, slots.packed_of(slot),
-          slots.sums_of(slot), [&](auto s, int first, int length, float* out) { pack(s, panel, first, length, out); },
-          bias, y + static_cast<std::ptrdiff_t>(row) * columns, columns);
+      using Size = decltype(size);
+      const auto run = [&](auto tile) {
+        multiply_block<Size, decltype(tile)::kRows>(
+            panel, rows, depth, a + static_cast<std::ptrdiff_t>(row) * depth, slots.sums_of(slot),
+            [&](auto s, int first, int length) { return packed(s, panel, first, length, slots.packed_of(slot)); }, bias,
+            y + static_cast<std::ptrdiff_t>(row) * columns, columns);
+      };
+      // One row fills one row of a tile: the others would repeat it.
+      if (rows == 1) return run(RowCount<1>{});
+      run(RowCount<tile_rows(Size::kVectors)>{});
     });
   });
 }
@@ -135,16 +140,41 @@ void sum_panel(const LinearShape& s, const Panel& panel, const float* x, const f
 
 }  // namespace
 
-void linear_fprop(Queue queue, const LinearShape& s, const float* x, const float* w, const float* bias, float* y) {
-  const auto pack = [&](auto size, const Panel& panel, int first, int length, float* out) {
-    pack_transposed<decltype(size)>(panel, length, w + first, s.in, out);
+// Panel after panel, (in, width) each.
+std::size_t linear_packed_bytes(const LinearShape& s) {
+  return sizeof(float) * static_cast<std::size_t>(s.in) * packed_columns(s.out);
+}
+
+void linear_pack(Queue, const LinearShape& s, const float* w, void* packed) {
+  parallel(panel_count(s.out), [&](std::int64_t index, int) {
+    const Panel panel = panel_at(s.out, static_cast<int>(index));
+    with_size(panel, [&](auto size) {
+      pack_transposed<decltype(size)>(panel, s.in, w, s.in,
+                                      static_cast<float*>(packed) + static_cast<std::ptrdiff_t>(panel.column) * s.in);
+    });
+  });
+}
+
+void linear_fprop(Queue queue, const LinearShape& s, const float* x, const float* w, const void* packed,
+                  const float* bias, float* y) {
+  if (packed != nullptr) {
+    const auto at = [&](auto size, const Panel& panel, int first, int, float*) {
+      return static_cast<const float*>(packed) + static_cast<std::ptrdiff_t>(panel.column) * s.in +
+             static_cast<std::ptrdiff_t>(first) * decltype(size)::kWidth;
+    };
+    return multiply("linear_fprop", queue, s.n, s.in, s.out, x, at, bias, y);
+  }
+  const auto pack = [&](auto size, const Panel& panel, int first, int length, float* buffer) {
+    pack_transposed<decltype(size)>(panel, length, w + first, s.in, buffer);
+    return static_cast<const float*>(buffer);
   };
   multiply("linear_fprop", queue, s.n, s.in, s.out, x, pack, bias, y);
 }
 
 void linear_dgrad(Queue queue, const LinearShape& s, const float* dy, const float* w, float* dx) {
-  const auto pack = [&](auto size, const Panel& panel, int first, int length, float* out) {
-    pack_rows<decltype(size)>(panel, length, w + static_cast<std::ptrdiff_t>(first) * s.in, s.in, out);
+  const auto pack = [&](auto size, const Panel& panel, int first, int length, float* buffer) {
+    pack_rows<decltype(size)>(panel, length, w + static_cast<std::ptrdiff_t>(first) * s.in, s.in, buffer);
+    return static_cast<const float*>(buffer);
   };
   multiply("linear_dgrad", queue, s.n, s.out, s.in, dy, pack, nullptr, dx);
 }

@@ -10,8 +10,7 @@
 //                    at a time, so that g^T is read in runs of kRows floats, and zeros (most of them, for mined
 //                    triplets) are skipped. By differences e_i - e_j, so close rows do not cancel. Every element is one
 //                    chain in the order of j.
-#include "kernels/cpu/elementwise.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/rows.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
@@ -20,15 +19,6 @@ using V = Vec<kLanes>;
 
 constexpr int kPairs = 16;
 constexpr int kRows = 8, kColumns = 128;
-
-float squared_distance(int d, const float* a, const float* b) {
-  V sum{};
-  for_each_vector(static_cast<std::size_t>(d), [&](std::size_t i, int lanes) {
-    const V difference = load_lanes(a + i, lanes) - load_lanes(b + i, lanes);
-    sum += difference * difference;
-  });
-  return sum_lanes(sum);
-}
 
 struct PairTerm {
   float loss;

@@ -17,7 +17,7 @@ namespace {
 
 using V = Vec<kLanes>;
 using I = IntVec<kLanes>;
-typedef std::uint8_t Bytes __attribute__((vector_size(kLanes)));
+using Bytes = ByteVec<kLanes>;
 
 // Windows along one axis, as Pool2dShape::p() and q(), which must not be called here (see isa.h).
 constexpr int windows(int size, int window, int stride, int pad, bool ceil_mode) {
@@ -68,14 +68,6 @@ GEMEL_INLINE I load_bytes(const std::uint8_t* p, int lanes) {
   }
   return __builtin_convertvector(bytes, I);
 }
-GEMEL_INLINE void store_bytes(std::uint8_t* p, I v, int lanes) {
-  const Bytes bytes = __builtin_convertvector(v, Bytes);
-  if (lanes == kLanes) {
-    __builtin_memcpy(p, &bytes, kLanes);
-  } else {
-    for (int i = 0; i < lanes; ++i) p[i] = bytes[i];
-  }
-}
 
 }  // namespace
 
@@ -101,7 +93,7 @@ void maxpool2d_forward(Queue, const Pool2dShape& s, const float* x, float* y, st
           }
         }
         store_lanes(y + out + c, best, lanes);
-        store_bytes(argmax + out + c, tap, lanes);
+        store_bytes<kLanes>(argmax + out + c, tap, lanes);
       });
     }
   });

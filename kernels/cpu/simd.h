@@ -25,6 +25,24 @@
 #define GEMEL_KEEP_IN_REGISTER(v)
 #endif
 
+// Keeps a pointer as one register, so that what is read near it has constant offsets. Without it g++ 12 computes the
+// address of every vector of a row anew.
+#if defined(__GNUC__)
+#define GEMEL_KEEP_POINTER(p) asm("" : "+r"(p))
+#else
+#define GEMEL_KEEP_POINTER(p)
+#endif
+
+// Makes a vector one whose parts the compiler cannot take apart: what follows is done with whole vectors, and a product
+// and a sum are fused as elsewhere, or not as elsewhere.
+#if defined(__x86_64__)
+#define GEMEL_OPAQUE(v) asm("" : "+v"(v))
+#elif defined(__aarch64__)
+#define GEMEL_OPAQUE(v) asm("" : "+w"(v))
+#else
+#define GEMEL_OPAQUE(v)
+#endif
+
 namespace gemel::GEMEL_DEVICE {
 namespace {
 
@@ -49,11 +67,14 @@ template <int Lanes>
 struct VectorTypes {
   typedef float Float __attribute__((vector_size(Lanes * 4)));
   typedef std::int32_t Int __attribute__((vector_size(Lanes * 4)));
+  typedef std::uint8_t Byte __attribute__((vector_size(Lanes)));
 };
 template <int Lanes>
 using Vec = typename VectorTypes<Lanes>::Float;
 template <int Lanes>
 using IntVec = typename VectorTypes<Lanes>::Int;
+template <int Lanes>
+using ByteVec = typename VectorTypes<Lanes>::Byte;
 
 constexpr int min(int a, int b) { return a < b ? a : b; }
 constexpr int max(int a, int b) { return a > b ? a : b; }
@@ -92,6 +113,19 @@ template <int Lanes = kLanes>
 GEMEL_INLINE void store_part(float* p, Vec<Lanes> v, int n) {
   GEMEL_UNROLL for (int i = 0; i < Lanes; ++i) {
     if (i < n) p[i] = v[i];
+  }
+}
+
+// Stores the low byte of the first `n` <= Lanes integers.
+template <int Lanes = kLanes>
+GEMEL_INLINE void store_bytes(std::uint8_t* p, IntVec<Lanes> v, int n) {
+  const auto bytes = __builtin_convertvector(v, ByteVec<Lanes>);
+  if (n == Lanes) {
+    __builtin_memcpy(p, &bytes, Lanes);
+  } else {
+    GEMEL_UNROLL for (int i = 0; i < Lanes; ++i) {
+      if (i < n) p[i] = bytes[i];
+    }
   }
 }
 

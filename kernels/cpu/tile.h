@@ -19,6 +19,11 @@ constexpr int tile_rows(int vectors) {
   return vectors == 1 ? 12 : vectors == 2 ? 6 : 4;
 }
 
+template <int Rows>
+struct RowCount {
+  static constexpr int kRows = Rows;
+};
+
 template <class Size>
 using TileRow = Vec<Size::kLanes>[Size::kVectors];
 
@@ -40,6 +45,21 @@ GEMEL_INLINE void multiply_rows(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], co
     load_b<Size>(b, v);
     GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
       const Vec<Size::kLanes> s = broadcast<Size::kLanes>(a[i][offset + k]);
+      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += s * v[j];
+    }
+  }
+}
+
+// The same with step k at a[i][offsets[k]].
+template <class Size, int Rows>
+GEMEL_INLINE void multiply_gathered(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], const float* const (&a)[Rows],
+                                    const std::int32_t* offsets, int length, const float* b) {
+  for (int k = 0; k < length; ++k, b += Size::kWidth) {
+    TileRow<Size> v;
+    load_b<Size>(b, v);
+    const std::ptrdiff_t offset = offsets[k];
+    GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+      const Vec<Size::kLanes> s = broadcast<Size::kLanes>(a[i][offset]);
       GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += s * v[j];
     }
   }

@@ -130,6 +130,20 @@ struct PatchRows : Patches {
   __device__ __forceinline__ Depth depth(int k) const { return tap(k); }
 };
 
+// Lanes 4i, ..., 4i + 3 are the four positions of 2x2 window i, row by row: fprop before a pool. The grid of `patches` is
+// that of the windows; its strides, from window to window, are even.
+template <int Vector>
+struct WindowRows : PatchRows<Vector> {
+  using typename PatchRows<Vector>::Lane;
+  explicit WindowRows(const Patches& patches) : PatchRows<Vector>(patches) {}
+  __device__ __forceinline__ Lane lane(int l) const {
+    Lane at = this->position(l >> 2);
+    at.h += (l >> 1 & 1) * (this->stride_h >> 1);
+    at.w += (l & 1) * (this->stride_w >> 1);
+    return at;
+  }
+};
+
 // Lanes are taps, depths are positions: the right factor of wgrad.
 template <int Vector>
 struct PatchColumns : Patches {

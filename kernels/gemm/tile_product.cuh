@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The tiled matrix product under linear/02_tiled.cu and conv2d/02_implicit_gemm.cu.
+// The tiled matrix product under linear/02_tiled.cu, conv2d/02_implicit_gemm.cu and conv2d/conv_block.cu.
 //
 //   out[m,n] = sum_k A(m,k) * B(k,n) (+ bias[n])     or     out[m,n] += sum_k A(m,k) * B(k,n)
 //
@@ -25,7 +25,9 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <type_traits>
 
+#include "kernels/gemm/carrier.cuh"
 #include "kernels/gemm/operands.cuh"
 #include "kernels/gemm/tiles.h"
 #include "kernels/simt/launch_error.h"
@@ -38,7 +40,16 @@ struct RowsInOrder {
   __device__ __forceinline__ std::int64_t row(int m) const { return m; }
 };
 
-template <class A, class B, class Place = RowsInOrder>
+// The sums are stored as they are. Another epilogue takes them from the registers instead, 4 x 4 neighbours at a time:
+//
+//   finish(m, n, sums)   sums[i][j] is element (m + i, n + j) of the product; m and n are multiples of 4, and elements
+//                        past the last row or column are to be ignored
+//
+// `bias` and `accumulate` of the product are then of no use, and `out` holds what its earlier slices add up to. A product
+// that is split is not finished here: whoever adds its slices does that.
+struct NoEpilogue {};
+
+template <class A, class B, class Place = RowsInOrder, class Epilogue = NoEpilogue>
 struct Product {
   A a;
   B b;
@@ -50,87 +61,13 @@ struct Product {
   int slice = 0;                    // length of a slice
   float* partial = nullptr;         // split: slice z is written to partial + z * partial_stride, placed as in out
   std::int64_t partial_stride = 0;  // floats of out
+  Epilogue epilogue{};
 };
 
 template <class T>
 struct alignas(16) Stages {
   float a[2][T::kDepth][T::kRows + 4];
   float b[2][T::kDepth][T::kColumns + 4];
-};
-
-// Brings `Width` lanes x kDepth depths of an operand to shared memory, by way of registers: `fetch` starts the loads,
-// `put` stores what came.
-template <class T, class Operand, int Width>
-class Carrier {
- public:
-  __device__ __forceinline__ Carrier(const Operand& operand, int first_lane, int thread)
-      : operand_(operand), along_(thread % kAlong * kVector), across_(thread / kAlong) {
-    SIMT_UNROLL_REGISTERS
-    for (int i = 0; i < kLanes; ++i) {
-      lanes_[i] = operand.lane(first_lane + (Operand::kAlongDepth ? across(i) : along(i)));
-    }
-  }
-
-  // Depths [k, k + kDepth), those from `end` on being 0.
-  __device__ __forceinline__ void fetch(int k, int end) {
-    SIMT_UNROLL_REGISTERS
-    for (int j = 0; j < kDepths; ++j) {
-      const int depth = k + (Operand::kAlongDepth ? along(j) : across(j));
-      const bool inside = depth < end;
-      const typename Operand::Depth at = operand_.depth(inside ? depth : 0);
-      SIMT_UNROLL_REGISTERS
-      for (int i = 0; i < kLanes; ++i) {
-        const float* from = inside ? operand_.address(lanes_[i], at) : nullptr;
-        float* to = held_[j][i];
-        if constexpr (kVector == 4) {
-          const float4 v = from != nullptr ? load4(from) : make_float4(0, 0, 0, 0);
-          to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
-        } else {
-          to[0] = from != nullptr ? *from : 0.0f;
-        }
-      }
-    }
-  }
-
-  __device__ __forceinline__ void put(float (&tile)[T::kDepth][Width + 4]) const {
-    SIMT_UNROLL_REGISTERS
-    for (int j = 0; j < kDepths; ++j) {
-      SIMT_UNROLL_REGISTERS
-      for (int i = 0; i < kLanes; ++i) {
-        const float* from = held_[j][i];
-        if constexpr (Operand::kAlongDepth) {
-          SIMT_UNROLL_REGISTERS
-          for (int v = 0; v < kVector; ++v) tile[along(j) + v][across(i)] = from[v];
-        } else if constexpr (kVector == 4) {
-          store4(&tile[across(j)][along(i)], make_float4(from[0], from[1], from[2], from[3]));
-        } else {
-          tile[across(j)][along(i)] = from[0];
-        }
-      }
-    }
-  }
-
- private:
-  // Threads lie along the axis that is contiguous in memory, and what is left of them across it. A thread takes
-  // kAlongEach vectors along and kAcrossEach across.
-  static constexpr int kVector = Operand::kVector;
-  static constexpr int kAlong = (Operand::kAlongDepth ? T::kDepth : Width) / kVector;
-  static constexpr int kAcross = Operand::kAlongDepth ? Width : T::kDepth;
-  static constexpr int kAlongEach = kAlong > T::kThreads ? kAlong / T::kThreads : 1;
-  static constexpr int kAcrossStep = kAlong > T::kThreads ? 1 : T::kThreads / kAlong;
-  static constexpr int kAcrossEach = kAcross / kAcrossStep;
-  static_assert(kAlongEach * kAcrossEach * kVector * T::kThreads == Width * T::kDepth, "each element has one carrier");
-
-  static constexpr int kLanes = Operand::kAlongDepth ? kAcrossEach : kAlongEach;
-  static constexpr int kDepths = Operand::kAlongDepth ? kAlongEach : kAcrossEach;
-
-  __device__ __forceinline__ int along(int i) const { return along_ + i * T::kThreads * kVector; }
-  __device__ __forceinline__ int across(int i) const { return across_ + i * kAcrossStep; }
-
-  const Operand& operand_;
-  int along_, across_;
-  typename Operand::Lane lanes_[kLanes];
-  float held_[kDepths][kLanes][kVector] = {};
 };
 
 // A thread's place in the tile: its results are runs of consecutive rows and columns.
@@ -233,6 +170,33 @@ __device__ __forceinline__ void store(const P& product, const Spot<T>& spot, int
   }
 }
 
+// Hands finished results to the epilogue, added to what the earlier slices left in the output if `add`.
+template <class T, class P>
+__device__ __forceinline__ void finish(const P& product, const Spot<T>& spot, int first_row, int first_column, bool add,
+                                       const Results<T>& results) {
+  SIMT_UNROLL_REGISTERS
+  for (int i = 0; i < T::kThreadRows; i += 4) {
+    const int m = first_row + spot.row(i / 4);
+    if (m >= product.rows) continue;
+    SIMT_UNROLL_REGISTERS
+    for (int j = 0; j < T::kThreadColumns; j += 4) {
+      const int n = first_column + spot.column(j / T::kRun) + j % T::kRun;
+      if (n >= product.columns) continue;
+      float sums[4][4];
+      SIMT_UNROLL_REGISTERS
+      for (int r = 0; r < 4; ++r) {
+        const float* before = add ? product.out + product.place.row(m + r) * product.columns + n : nullptr;
+        SIMT_UNROLL_REGISTERS
+        for (int c = 0; c < 4; ++c) {
+          const bool inside = m + r < product.rows && n + c < product.columns;
+          sums[r][c] = add && inside ? before[c] + results[i + r][j + c] : results[i + r][j + c];
+        }
+      }
+      product.epilogue.finish(m, n, sums);
+    }
+  }
+}
+
 template <class T, class P>
 __global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __grid_constant__ P product) {
   auto& stages = shared_storage<Stages<T>>();
@@ -273,11 +237,17 @@ __global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __gr
     if (split) {
       float* out = product.partial + static_cast<std::int64_t>(slice) * product.partial_stride;
       store<T>(product, spot, first_row, first_column, out, {false, nullptr, four}, results);
-    } else {
-      const float* bias = slice == end_slice - 1 ? product.bias : nullptr;
-      store<T>(product, spot, first_row, first_column, product.out, {product.accumulate || slice > 0, bias, four},
-               results);
+      continue;
     }
+    const bool last = slice == end_slice - 1;
+    if constexpr (!std::is_same_v<decltype(product.epilogue), NoEpilogue>) {
+      if (last) {
+        finish<T>(product, spot, first_row, first_column, slice > 0, results);
+        continue;
+      }
+    }
+    store<T>(product, spot, first_row, first_column, product.out,
+             {product.accumulate || slice > 0, last ? product.bias : nullptr, four}, results);
   }
 }
 

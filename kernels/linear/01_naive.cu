@@ -75,7 +75,8 @@ __global__ void linear_bias_gradient_kernel(LinearShape shape, const float* __re
 
 std::size_t scratch(const LinearShape&) { return 0; }
 
-void fprop(Queue queue, const LinearShape& shape, const float* x, const float* w, const float* bias, float* y) {
+void fprop(Queue queue, const LinearShape& shape, const float* x, const float* w, const void*, const float* bias,
+           float* y) {
   launch_flat<linear_fprop_kernel>(flat_grid(queue, static_cast<std::int64_t>(shape.n) * shape.out), shape, x, w, bias,
                                    y);
 }

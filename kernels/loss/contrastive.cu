@@ -22,6 +22,7 @@
 
 #include "kernels/distance/warp_distance.cuh"
 #include "kernels/entries.h"
+#include "kernels/loss/pair_term.cuh"
 #include "kernels/simt/simt.h"
 
 namespace gemel::GEMEL_DEVICE {
@@ -29,23 +30,6 @@ namespace {
 
 constexpr int kWarps = 4;
 constexpr int kThreads = 32 * kWarps;
-
-struct PairTerm {
-  float loss;
-  float slope;  // c above
-};
-
-template <Contrastive kVariant>
-__device__ __forceinline__ PairTerm pair_term(bool similar, float margin, float d2, float d) {
-  if (similar) return {0.5f * d2, 1.0f};
-  if constexpr (kVariant == Contrastive::hadsell) {
-    const float hinge = margin - d <= 0 ? 0.0f : margin - d;
-    return {0.5f * hinge * hinge, d == 0 ? 0.0f : -hinge / d};
-  } else {
-    const bool beyond = d2 >= margin;
-    return {beyond ? 0.0f : 0.5f * (margin - d2), beyond ? 0.0f : -1.0f};
-  }
-}
 
 template <Contrastive kVariant>
 __global__ void contrastive_kernel(int n, int d, float margin, float scale, const float* __restrict__ e,

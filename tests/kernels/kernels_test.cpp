@@ -5,8 +5,10 @@
 // the same bits in any batch.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <set>
@@ -155,8 +157,9 @@ TEST(Tables, HaveEveryEntryAndTheirName) {
 TEST(Tables, EveryEntryThatComputesHasACase) {
   std::set<std::string> ops;
   for (const OpCase& c : cases()) ops.insert(c.op);
-  constexpr std::size_t kScratchTwins = 2, kName = 1;
-  EXPECT_EQ(ops.size(), sizeof(Kernels) / sizeof(void*) - kScratchTwins - kName);
+  // Entries that size scratch or packed weights, or pack them: the cases of what they serve call them.
+  constexpr std::size_t kHelpers = 9, kName = 1;
+  EXPECT_EQ(ops.size(), sizeof(Kernels) / sizeof(void*) - kHelpers - kName);
 }
 
 // ---- a row's or an image's result does not depend on the batch it is in
@@ -235,6 +238,63 @@ TEST_P(EveryTable, ConvolvesAnImageAloneAsInABatch) {
   }
 }
 
+TEST_P(EveryTable, RunsABlockOnAnImageAloneAsInABatch) {
+  const Kernels& k = GetParam().kernels;
+  // Sums of three slices: an image alone splits them over blocks, the batch of 64 does not.
+  for (const Conv2dShape& shape :
+       {Conv2dShape{.n = 64, .h = 5, .w = 6, .c = 131, .k = 36, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dShape{.n = 64, .h = 12, .w = 12, .c = 4, .k = 20, .r = 5, .s = 5}}) {
+    for (const bool pool : {false, true}) {
+      const auto batch_of = [&](int rows) {
+        ConvBlock b{.conv = shape, .relu = true, .pool = pool};
+        b.conv.n = rows;
+        return b;
+      };
+      const ConvBlock whole = batch_of(shape.n);
+      const std::size_t x_stride = static_cast<std::size_t>(shape.h) * shape.w * shape.c;
+      const std::size_t y_stride = static_cast<std::size_t>(whole.out_h()) * whole.out_w() * shape.k;
+      const std::vector<float> x = random_floats("x", x_stride * shape.n);
+      const std::vector<float> w = random_floats("w", static_cast<std::size_t>(shape.k) * shape.r * shape.s * shape.c);
+      const std::vector<float> bias = random_floats("bias", static_cast<std::size_t>(shape.k));
+      expect_rows_alone_as_in_the_batch(
+          GetParam().name,
+          {"conv_block_forward", shape.n, y_stride, [&](int rows) { return k.conv_block_scratch(batch_of(rows)); },
+           [&](Queue queue, int first, int rows, float* y) {
+             std::vector<std::uint8_t> argmax(y_stride * static_cast<std::size_t>(rows));
+             k.conv_block_forward(queue, batch_of(rows), rows_of(x, x_stride, first, rows).data(), w.data(), nullptr,
+                                  bias.data(), y, pool ? argmax.data() : nullptr);
+           }});
+    }
+  }
+}
+
+// A block is its layers one after the other, to the bit.
+TEST(Blocks, AreConvolutionActivationAndPool) {
+  const Kernels& k = simt::kernels();
+  for (const int channels : {3, 132}) {  // one slice, three
+    const ConvBlock b{.conv = {.n = 3, .h = 9, .w = 7, .c = channels, .k = 35, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+                      .relu = true,
+                      .pool = true};
+    const Conv2dShape& s = b.conv;
+    const auto count = [](auto... extents) { return (static_cast<std::size_t>(extents) * ...); };
+    const std::vector<float> x = random_floats("x", count(s.n, s.h, s.w, s.c));
+    const std::vector<float> w = random_floats("w", count(s.k, s.r, s.s, s.c));
+    const std::vector<float> bias = random_floats("bias", count(s.k));
+    std::vector<float> z(count(s.n, s.p(), s.q(), s.k)), y(count(s.n, b.out_h(), b.out_w(), s.k)), fused(y.size());
+    std::vector<std::uint8_t> argmax(y.size()), fused_argmax(y.size());
+    std::vector<float> scratch(std::max(k.conv2d_scratch(s), k.conv_block_scratch(b)) / sizeof(float) + 1);
+    const Queue queue{.scratch = {scratch.data(), scratch.size() * sizeof(float)}};
+    k.conv2d_fprop(queue, s, x.data(), w.data(), bias.data(), z.data());
+    k.maxpool2d_forward(queue,
+                        {.n = s.n, .h = s.p(), .w = s.q(), .c = s.k, .r = 2, .s = 2, .stride_h = 2, .stride_w = 2},
+                        z.data(), y.data(), argmax.data());
+    k.activation_forward(queue, Activation::relu, y.size(), y.data(), y.data());
+    k.conv_block_forward(queue, b, x.data(), w.data(), nullptr, bias.data(), fused.data(), fused_argmax.data());
+    EXPECT_EQ(fused, y) << channels;
+    EXPECT_EQ(fused_argmax, argmax) << channels;
+  }
+}
+
 TEST_P(EveryTable, MultipliesARowAloneAsInABatch) {
   const Kernels& k = GetParam().kernels;
   for (const LinearShape& shape : {LinearShape{131, 1604, 36}, LinearShape{301, 37, 1203}}) {
@@ -245,7 +305,7 @@ TEST_P(EveryTable, MultipliesARowAloneAsInABatch) {
     const auto scratch = [&](int rows) { return k.linear_scratch(batch_of(rows)); };
     expect_rows_alone_as_in_the_batch(
         GetParam().name, {"linear_fprop", shape.n, out, scratch, [&](Queue queue, int first, int rows, float* y) {
-                            k.linear_fprop(queue, batch_of(rows), rows_of(x, in, first, rows).data(), w.data(),
+                            k.linear_fprop(queue, batch_of(rows), rows_of(x, in, first, rows).data(), w.data(), nullptr,
                                            bias.data(), y);
                           }});
     expect_rows_alone_as_in_the_batch(
@@ -262,7 +322,7 @@ TEST(Tables, RefuseTooLittleScratch) {
   std::vector<float> y(4);
   const Kernels& k = simt::kernels();
   ASSERT_GT(k.linear_scratch(shape), 0u);
-  EXPECT_THROW(k.linear_fprop(Queue{}, shape, x.data(), w.data(), nullptr, y.data()), LaunchError);
+  EXPECT_THROW(k.linear_fprop(Queue{}, shape, x.data(), w.data(), nullptr, nullptr, y.data()), LaunchError);
 }
 
 TEST_P(EveryTable, NormalizesARowAloneAsInABatch) {

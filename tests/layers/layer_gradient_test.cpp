@@ -62,7 +62,7 @@ struct Built {
     parameters.allocate(*rig.device, rig.stream, 7);
     // Biases start at 0: let them be something.
     for (std::size_t id = 0; id < parameters.entries().size(); ++id) {
-      rig.upload(parameters.value(static_cast<ParamId>(id)),
+      rig.upload(parameters.writable(static_cast<ParamId>(id)),
                  random_floats(parameters.entries()[id].shape.count(), id + 5));
     }
   }
@@ -77,7 +77,7 @@ TEST_P(LayerGradientTest, BackwardIsTheDerivativeOfForward) {
     SCOPED_TRACE(c.name);
     Rig rig(GetParam());
     Built built(rig, c);
-    const Parameters& parameters = built.parameters;
+    Parameters& parameters = built.parameters;
     ASSERT_EQ(built.output, c.output);
     LayerRun run(rig, *built.layer, parameters, c.input, c.output, c.n);
 
@@ -96,7 +96,7 @@ TEST_P(LayerGradientTest, BackwardIsTheDerivativeOfForward) {
       const Floats gradient = rig.gradients(parameters, id),
                    value = rig.download(parameters.value(id), gradient.size());
       const auto of_parameter = [&](const Floats& values) {
-        rig.upload(parameters.value(id), values);
+        rig.upload(parameters.writable(id), values);
         return dot(run.forward(x), dy);
       };
       for (std::size_t i = 0; i < value.size(); ++i) {
@@ -105,7 +105,7 @@ TEST_P(LayerGradientTest, BackwardIsTheDerivativeOfForward) {
             << parameters.entries()[static_cast<std::size_t>(id)].name << "[" << i << "] " << gradient[i]
             << ", numerically " << want;
       }
-      rig.upload(parameters.value(id), value);
+      rig.upload(parameters.writable(id), value);
     }
   }
 }
@@ -164,7 +164,7 @@ TEST_P(LayerGradientTest, KnownOutputs) {
   const auto forward = [&](const LayerCase& c, const Floats& x, const std::vector<Floats>& parameter_values = {}) {
     Built built(rig, c);
     for (std::size_t id = 0; id < parameter_values.size(); ++id) {
-      rig.upload(built.parameters.value(static_cast<ParamId>(id)), parameter_values[id]);
+      rig.upload(built.parameters.writable(static_cast<ParamId>(id)), parameter_values[id]);
     }
     EXPECT_EQ(built.output, c.output);
     return LayerRun(rig, *built.layer, built.parameters, c.input, c.output, c.n).forward(x);

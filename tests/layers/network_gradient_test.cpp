@@ -93,7 +93,7 @@ TEST_P(NetworkGradientTest, WholeNetwork) {
   check("input", x, dx, of_input, checked);
   of_input(x);
   for (std::size_t id = 0; id < gradients.size(); ++id) {
-    float* memory = parameters.value(static_cast<ParamId>(id));
+    float* memory = parameters.writable(static_cast<ParamId>(id));
     const Floats value = rig.download(memory, gradients[id].size());
     const auto of_parameter = [&](const Floats& values) {
       rig.upload(memory, values);

@@ -2,6 +2,7 @@
 //
 // Plan shares memory between tensors. Its results must be, bit for bit, those of the same layers run on memory that
 // shares nothing.
+#include "layers/conv_block.h"
 #include "tests/layers/layer_rig.h"
 
 namespace gemel {
@@ -81,6 +82,7 @@ TEST_P(PlanTest, SharedMemoryChangesNothing) {
   for (const std::string& text : kNetworks) {
     SCOPED_TRACE(text);
     Rig rig(GetParam());
+    rig.device->fuse = false;  // a block's sums have another order than its layers'
     Network network = Network::parse(text, "test");
     network.parameters().allocate(*rig.device, rig.stream, 5);
     const Floats x = input_of(network, kRows), dy = output_gradient_of(network, kRows);
@@ -116,9 +118,81 @@ TEST_P(PlanTest, SharedMemoryChangesNothing) {
   }
 }
 
+// What merges, and what must not: a pool with padding or a window cut off, an activation that is no ReLU, a second pool.
+const std::vector<std::string> kBlocks = {
+    "input 28x28x1\nconv 20 5x5\nmaxpool 2\nconv 50 5x5\nmaxpool 2\nlinear 9",
+    "input 9x7x16\nconv 17 3x3 pad same\nrelu\nmaxpool 2\nconv 16 3x3 pad 1\nrelu\nlinear 5",
+    "input 9x8x3\nconv 18 3x3 pad same nobias\nmaxpool 2\nrelu\nconv 5 2x2\nmaxpool 2\nmaxpool 1\nrelu\nrelu\nlinear 4",
+    "input 9x7x2\nconv 3 3x3 pad same\nrelu\nmaxpool 2 ceil\nconv 4 3x2\nsigmoid\nmaxpool 2\nlinear 3",
+    "input 12x12x2\nconv 3 3x3 stride 2 pad 1\nrelu\nmaxpool 2 pad 1\nconv 20 1x1\nrelu\nmaxpool 3 stride 2\nlinear 2",
+    "input 8x8x2\nconv 3 3x3 pad same\nmaxpool 2 ceil\nconv 3 3x3\nmaxpool 2 stride 1\nrelu\nflatten\nrelu",
+};
+
+// |a - b| <= tolerance * largest |b|
+void expect_close(const Floats& a, const Floats& b, double tolerance, const char* what) {
+  ASSERT_EQ(a.size(), b.size());
+  const double scale = largest(b);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (!(std::abs(double{a[i]} - b[i]) <= tolerance * scale)) {
+      ADD_FAILURE() << what << "[" << i << "] is " << a[i] << ", unfused " << b[i] << " (largest " << scale << ")";
+      return;
+    }
+  }
+}
+
+TEST_P(PlanTest, BlocksComputeWhatTheirLayersDo) {
+  constexpr int kRows = 3;
+  for (const std::string& text : kBlocks) {
+    SCOPED_TRACE(text);
+    Rig rig(GetParam());
+    Network network = Network::parse(text, "test");
+    network.parameters().allocate(*rig.device, rig.stream, 5);
+    const Floats x = input_of(network, kRows), dy = output_gradient_of(network, kRows);
+
+    rig.device->fuse = false;
+    const Plan layers(network, *rig.device, kRows, Plan::Mode::training_with_input_gradient);
+    const Results want = run_plan(rig, network, layers, x, dy, kRows);
+    EXPECT_GT(largest(want.input_gradient), 0);
+
+    rig.device->fuse = true;
+    const Plan blocks(network, *rig.device, kRows, Plan::Mode::training_with_input_gradient);
+    EXPECT_LT(blocks.steps(), layers.steps());
+    run_plan(rig, network, blocks, Floats(x.size(), kNan), Floats(dy.size(), kNan), kRows);
+    const Results got = run_plan(rig, network, blocks, x, dy, kRows);
+    expect_close(got.output, want.output, 1e-5, "output");
+    expect_close(got.input_gradient, want.input_gradient, 1e-5, "input gradient");
+    expect_close(got.parameter_gradients, want.parameter_gradients, 1e-5, "parameter gradient");
+    EXPECT_TRUE(same_results(run_plan(rig, network, blocks, x, dy, kRows), got));
+
+    const Plan inference(network, *rig.device, kRows, Plan::Mode::inference);
+    rig.upload(inference.input(), x);
+    inference.forward(rig.stream, kRows);
+    EXPECT_TRUE(same_bits(rig.download(inference.output(), got.output.size()), got.output));
+  }
+}
+
+TEST_P(PlanTest, MergesOnlyWhatABlockCanCompute) {
+  Rig rig(GetParam());
+  const auto steps = [&](const char* text) {
+    return Plan(Network::parse(text, "test"), *rig.device, 1, Plan::Mode::inference).steps();
+  };
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\nrelu\nmaxpool 2\nlinear 2"), 2u);
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\nmaxpool 2\nrelu\nlinear 2"), 2u);
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\nmaxpool 2 ceil\nlinear 2"), 2u);  // nothing is cut off
+  EXPECT_EQ(steps("input 7x8x1\nconv 2 3x3 pad same\nmaxpool 2\nlinear 2"), 2u);       // a row is dropped
+  EXPECT_EQ(steps("input 7x8x1\nconv 2 3x3 pad same\nmaxpool 2 ceil\nlinear 2"), 3u);  // a row is half a window
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\nmaxpool 2 pad 1\nlinear 2"), 3u);
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\nmaxpool 3 stride 2\nlinear 2"), 3u);
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\navgpool 2\nlinear 2"), 3u);
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\nsigmoid\nmaxpool 2\nlinear 2"), 4u);
+  EXPECT_EQ(steps("input 8x8x1\nconv 2 3x3 pad same\nlinear 2\nrelu"), 3u);
+  EXPECT_EQ(steps("input 8x8x1\nmaxpool 2\nrelu\nlinear 2"), 3u);
+}
+
 TEST_P(PlanTest, FewerRowsThanPlanned) {
   constexpr int kPlanned = 5;
   Rig rig(GetParam());
+  rig.device->fuse = false;
   Network network = Network::parse(kNetworks.front(), "test");
   network.parameters().allocate(*rig.device, rig.stream, 5);
   const Plan plan(network, *rig.device, kPlanned, Plan::Mode::training_with_input_gradient);
@@ -167,8 +241,68 @@ TEST_P(PlanTest, RowsDoNotDependOnTheirNeighbours) {
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
+// Parameters that a plan for inference keeps in the device's own form.
+std::size_t packed_bytes(const Network& network, Device& device, bool blocks) {
+  const PlanContext context{device.kernels(), 1, false};
+  std::size_t bytes = 0;
+  const std::span layers(network.layers());
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const bool block = blocks && ConvBlockLayer::length(layers.subspan(i)) > 0;
+    bytes +=
+        aligned(block ? ConvBlockLayer(layers.subspan(i, 1)).packed_bytes(context) : layers[i]->packed_bytes(context));
+  }
+  return bytes;
+}
+
+TEST_P(PlanTest, PacksParametersAgainAfterTheyWereWritten) {
+  constexpr int kRows = 3;
+  Rig rig(GetParam());
+  Network network = Network::parse(kBlocks.front(), "test");
+  network.parameters().allocate(*rig.device, rig.stream, 5);
+  const Plan plan(network, *rig.device, kRows, Plan::Mode::inference);
+  const Floats x = input_of(network, kRows);
+  const std::size_t outputs = network.output().count() * kRows;
+  const auto output_of = [&](const Plan& p) {
+    rig.upload(p.input(), x);
+    p.forward(rig.stream, kRows);
+    return rig.download(p.output(), outputs);
+  };
+  const Floats before = output_of(plan);
+  EXPECT_TRUE(same_bits(output_of(plan), before));
+  for (const auto& entry : network.parameters().entries()) {
+    const auto id = static_cast<ParamId>(network.parameters().find(entry.name) - network.parameters().entries().data());
+    rig.upload(network.parameters().writable(id), random_floats(entry.shape.count(), 77, 0.1f));
+  }
+  const Floats after = output_of(plan);
+  EXPECT_FALSE(same_bits(after, before));
+  EXPECT_TRUE(same_bits(after, output_of(Plan(network, *rig.device, kRows, Plan::Mode::inference))));
+}
+
+TEST_P(PlanTest, MemoryOfLenetInBlocks) {
+  Rig rig(GetParam());
+  const Network network = Network::load("lenet");
+  const Kernels& kernels = rig.device->kernels();
+  std::size_t scratch = std::max(
+      kernels.conv_block_scratch({.conv = {.n = 1, .h = 28, .w = 28, .c = 1, .k = 20, .r = 5, .s = 5}, .pool = true}),
+      kernels.conv_block_scratch({.conv = {.n = 1, .h = 12, .w = 12, .c = 20, .k = 50, .r = 5, .s = 5}, .pool = true}));
+  for (const auto& layer : network.layers()) {
+    if (dynamic_cast<const Conv2d*>(layer.get()) != nullptr) continue;
+    scratch = std::max(scratch, layer->scratch_bytes({kernels, 1, true}));
+  }
+  // As below, but what the convolutions computed before their pools, and its gradient, is never stored.
+  const std::size_t input = aligned(4 * 784), pool1 = aligned(4 * 12 * 12 * 20), pool2 = aligned(4 * 800),
+                    linear1 = aligned(4 * 500), linear2 = aligned(4 * 128), argmax1 = aligned(12 * 12 * 20),
+                    argmax2 = aligned(800);
+  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::inference).bytes(),
+            input + pool1 + pool2 + argmax1 + packed_bytes(network, *rig.device, true) + aligned(scratch));
+  const std::size_t activations = input + pool1 + pool2 + linear1 + linear2 + argmax1 + argmax2;
+  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training).bytes(),
+            activations + linear2 + pool1 + pool2 + aligned(scratch));
+}
+
 TEST_P(PlanTest, MemoryOfLenet) {
   Rig rig(GetParam());
+  rig.device->fuse = false;
   const Network network = Network::load("lenet");
   std::size_t scratch = 0;
   for (const auto& layer : network.layers()) {
@@ -179,7 +313,7 @@ TEST_P(PlanTest, MemoryOfLenet) {
                     conv2 = aligned(4 * 8 * 8 * 50), pool2 = aligned(4 * 800), linear1 = aligned(4 * 500),
                     linear2 = aligned(4 * 128), argmax1 = aligned(12 * 12 * 20), argmax2 = aligned(800);
   EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::inference).bytes(),
-            input + conv1 + pool1 + argmax1 + aligned(scratch));
+            input + conv1 + pool1 + argmax1 + packed_bytes(network, *rig.device, false) + aligned(scratch));
   const std::size_t activations = input + conv1 + pool1 + conv2 + pool2 + linear1 + linear2 + argmax1 + argmax2;
   // Gradients: of the output, and two buffers in turn, the larger with conv1's, the other with pool1's.
   EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training).bytes(),

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Euclidean distances: the definition, and cases of paired_distance and pairwise_distance.
+// Euclidean distances: the definition, and cases of paired_distance, pairwise_distance and nearest.
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "tests/reference/op_case.h"
 
@@ -54,7 +57,8 @@ OpCase pairwise_case(int n, int m, int d, bool squared) {
       }
     }
   };
-  c.cost = {.flops = 3.0 * n * m * d, .bytes = 4.0 * (double(n) * d + double(m) * d + double(n) * m)};
+  // One multiply-add a term, as |a|^2 + |b|^2 - 2ab has it.
+  c.cost = {.flops = 2.0 * n * m * d, .bytes = 4.0 * (double(n) * d + double(m) * d + double(n) * m)};
   return c;
 }
 
@@ -75,6 +79,57 @@ OpCase self_case(OpCase c, const char* b) {
     v["b"] = v["a"];
     reference(v);
   };
+  return c;
+}
+
+// Row i is equal to row i % period, and a quarter of its values off by `step`: pairs at 0, near each other, and far.
+OpCase near_case(OpCase c, int d, int period, double offset, double step, const char* what) {
+  c.shape += what;
+  for (TensorSpec& t : c.tensors) {
+    if (t.role != Role::input) continue;
+    t.fill = {.kind = Fill::Kind::custom, .a = 0, .b = 0, .custom = [=](std::vector<double>& rows, auto) {
+                for (std::size_t at = 0; at < rows.size(); ++at) {
+                  const int i = int(at) / d, k = int(at) % d, source = i % period;
+                  rows[at] =
+                      offset + 0.125 * ((source * 37 + k * 11) % 29 - 14) + (i % 3 == 1 && k % 4 == 0 ? step : 0);
+                }
+              }};
+  }
+  return c;
+}
+
+// The k nearest of m rows, by distance and then by index; NaN behind everything.
+OpCase nearest_case(int n, int m, int d, int k, bool squared, Fill rows, const char* what = "") {
+  OpCase c;
+  c.op = "nearest";
+  c.shape = "n=" + std::to_string(n) + " m=" + std::to_string(m) + " d=" + std::to_string(d) +
+            " k=" + std::to_string(k) + (squared ? " squared" : "") + what;
+  c.tensors = {{.name = "a", .shape = {n, d}, .fill = rows},
+               {.name = "b", .shape = {m, d}, .fill = rows},
+               {.name = "distance", .shape = {n, k}, .role = Role::output},
+               {.name = "index", .shape = {n, k}, .role = Role::output, .dtype = Dtype::i32}};
+  c.scratch = [=](const Kernels& kernels) { return kernels.nearest_scratch(n, m, d, k); };
+  c.run = [=](const Kernels& kernels, Queue q, DeviceTensors& t) {
+    kernels.nearest(q, n, m, d, k, t.f32("a"), t.f32("b"), squared, t.f32("distance"), t.i32("index"));
+  };
+  c.reference = [=](Values& v) {
+    std::vector<double> d2(m);
+    std::vector<int> order(m);
+    for (int i = 0; i < n; ++i) {
+      for (int j = 0; j < m; ++j) d2[j] = squared_distance(d, v["a"], i, v["b"], j);
+      std::iota(order.begin(), order.end(), 0);
+      std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int x, int y) {
+        if (std::isnan(d2[x]) != std::isnan(d2[y])) return std::isnan(d2[y]);
+        return d2[x] != d2[y] && !std::isnan(d2[x]) ? d2[x] < d2[y] : x < y;
+      });
+      for (int r = 0; r < k; ++r) {
+        const std::size_t at = std::size_t(i) * k + r;
+        v["distance"][at] = squared ? d2[order[r]] : std::sqrt(d2[order[r]]);
+        v["index"][at] = order[r];
+      }
+    }
+  };
+  c.cost = {.flops = 2.0 * n * m * d, .bytes = 4.0 * (double(n) * d + double(m) * d) + 8.0 * n * k};
   return c;
 }
 
@@ -122,6 +177,32 @@ std::vector<OpCase> distance_cases(Depth depth) {
     cases.push_back(exact_case(self_case(pairwise_case(67, 67, 33, true), "b"), offset));
   }
   cases.push_back(nan_case(pairwise_case(5, 7, 33, true)));
+  for (const bool squared : {true, false}) {
+    cases.push_back(near_case(pairwise_case(41, 53, 131, squared), 131, 9, 0, 0.0625, " near and equal"));
+    cases.push_back(near_case(pairwise_case(29, 31, 300, squared), 300, 31, 500, 0.0625, " near, far from 0"));
+  }
+
+  // Integers in a small range: most distances are shared by many rows.
+  const auto integers = [](double most) { return Fill{.kind = Fill::Kind::integers, .a = 0, .b = most, .custom = {}}; };
+  for (const Shape& s : {Shape{1, 1, 1}, {1, 65, 2}, {3, 97, 33}, {33, 31, 131}, {67, 130, 3}, {2, 9001, 5}}) {
+    for (const int k : {1, std::min(s.m, 10), std::min(s.m, kMostNearest)}) {
+      cases.push_back(nearest_case(s.n, s.m, s.d, k, k % 2 == 0, integers(3), " with ties"));
+    }
+  }
+  cases.push_back(nearest_case(5, 97, 128, 97, true, Fill{}));
+  cases.push_back(nearest_case(31, 33, 128, 10, false, Fill{}));
+  cases.push_back(nearest_case(4, 70, 3, 70, true, integers(0), " all equal"));
+  // Rows 1, 5, 9... of b are NaN; of the others every third is at infinity.
+  cases.push_back(nearest_case(3, 41, 2, 41, false, Fill{}, " with NaN and infinity"));
+  cases.back().tensors[1].fill = {
+      .kind = Fill::Kind::custom, .a = 0, .b = 0, .custom = [](std::vector<double>& b, auto) {
+        for (int j = 0; j < 41; ++j) {
+          b[2 * j] = j % 4 == 1   ? std::nan("")
+                     : j % 3 == 0 ? std::numeric_limits<double>::infinity()
+                                  : 0.25 * (j * 7 % 5);
+          b[2 * j + 1] = 0;
+        }
+      }};
   if (depth == Depth::full) {
     for (const int n : {1024, 65536}) {
       cases.push_back(paired_case(n, 128));
@@ -131,6 +212,8 @@ std::vector<OpCase> distance_cases(Depth depth) {
       cases.push_back(pairwise_case(s.n, s.m, s.d, true));
       cases.back().bench = true;
     }
+    cases.push_back(nearest_case(64, 10000, 128, 10, false, Fill{}));
+    cases.back().bench = true;
   }
   return cases;
 }

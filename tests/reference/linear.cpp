@@ -44,15 +44,22 @@ OpCase base(const LinearShape& s, const char* op, bool bench) {
   return c;
 }
 
-OpCase fprop(const LinearShape& s, bool with_bias, bool bench) {
+// `packed`: with the weights in the device's own form, kept behind the scratch.
+OpCase fprop(const LinearShape& s, bool with_bias, bool bench, bool packed = false) {
   OpCase c = base(s, "linear_fprop", bench);
   if (!with_bias) c.shape += " no bias";
+  if (packed) c.shape += " packed";
+  if (packed) c.scratch = with_packed(c.scratch, [s](const Kernels& k) { return k.linear_packed_bytes(s); });
   c.tensors = {{.name = "x", .shape = {s.n, s.in}},
                {.name = "w", .shape = {s.out, s.in}},
                {.name = "bias", .shape = {s.out}},
                {.name = "y", .shape = {s.n, s.out}, .role = Role::output}};
-  c.run = [s, with_bias](const Kernels& kernels, Queue queue, DeviceTensors& t) {
-    kernels.linear_fprop(queue, s, t.f32("x"), t.f32("w"), with_bias ? t.f32("bias") : nullptr, t.f32("y"));
+  c.run = [s, with_bias, packed](const Kernels& kernels, Queue queue, DeviceTensors& t) {
+    void* weights = packed ? take_packed(queue, kernels.linear_packed_bytes(s)) : nullptr;
+    if (weights != nullptr) kernels.linear_pack(queue, s, t.f32("w"), weights);
+    // Whoever packed the weights need not have them any more.
+    kernels.linear_fprop(queue, s, t.f32("x"), weights == nullptr ? t.f32("w") : nullptr, weights,
+                         with_bias ? t.f32("bias") : nullptr, t.f32("y"));
   };
   c.reference = [s, with_bias](Values& v) { v["y"] = product(s, v["x"], v["w"], with_bias ? &v["bias"] : nullptr); };
   return c;
@@ -142,6 +149,9 @@ std::vector<OpCase> linear_cases(Depth depth) {
         LinearShape{31, 1, 33}, LinearShape{3, 17, 12}, LinearShape{17, 32, 10}}) {
     add(cases, s, with_bias, false);
     with_bias = !with_bias;
+  }
+  for (const LinearShape& s : {LinearShape{1, 31, 7}, LinearShape{1, 1601, 37}, LinearShape{7, 300, 33}}) {
+    cases.push_back(fprop(s, true, false, true));
   }
   // Several tiles in each direction, ragged and 4-wide, and sums long enough to be split.
   for (const LinearShape& s : {LinearShape{131, 67, 137}, LinearShape{132, 64, 196}, LinearShape{1, 1601, 5},

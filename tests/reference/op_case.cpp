@@ -200,4 +200,17 @@ std::string Mismatch::describe(const OpCase& c) const {
   return out.str();
 }
 
+std::function<std::size_t(const Kernels&)> with_packed(std::function<std::size_t(const Kernels&)> scratch,
+                                                       std::function<std::size_t(const Kernels&)> packed) {
+  return [scratch = std::move(scratch), packed = std::move(packed)](const Kernels& kernels) {
+    return (scratch(kernels) + 255) / 256 * 256 + packed(kernels);
+  };
+}
+
+void* take_packed(Queue& queue, std::size_t bytes) {
+  if (bytes == 0) return nullptr;
+  queue.scratch.bytes -= bytes;
+  return static_cast<char*>(queue.scratch.data) + queue.scratch.bytes;
+}
+
 }  // namespace gemel::reference

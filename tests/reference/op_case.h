@@ -85,6 +85,12 @@ struct OpCase {
   bool bench = false;  // a shape worth timing; small awkward ones are for tests alone
 };
 
+// For cases that pass an entry its weights packed: scratch with room for them behind it, and that room, taken off the
+// end of the queue's scratch (null for 0 bytes: this device does not pack).
+std::function<std::size_t(const Kernels&)> with_packed(std::function<std::size_t(const Kernels&)> scratch,
+                                                       std::function<std::size_t(const Kernels&)> packed);
+void* take_packed(Queue& queue, std::size_t bytes);
+
 // ---- comparison
 struct Mismatch {
   std::string tensor;  // empty: all close
@@ -112,6 +118,7 @@ std::vector<OpCase> all_cases(Depth depth);
 
 // One function an operation, each in its own file beside its plain loops.
 std::vector<OpCase> conv2d_cases(Depth);
+std::vector<OpCase> conv_block_cases(Depth);
 std::vector<OpCase> linear_cases(Depth);
 std::vector<OpCase> pool2d_cases(Depth);
 std::vector<OpCase> activation_cases(Depth);

@@ -3,6 +3,7 @@
 // Triplet losses over a batch: mining and loss as plain loops over triplets, the gradient behind the distances, and the
 // cases of `triplet` and `pairwise_backward`.
 #include <cmath>
+#include <limits>
 
 #include "tests/reference/loss_parts.h"
 
@@ -277,6 +278,12 @@ std::vector<OpCase> triplet_cases(Depth depth) {
                        for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.125 * static_cast<double>(i * 7 % 31);
                        x[1] = x[12 + 4] = std::nan("");  // of 12 columns: anchor 0's positive, anchor 1's negative
                      }};
+  // Of 12 columns: all of anchor 0's negatives, one of anchor 1's, a positive of anchor 2 that is beyond all negatives.
+  const Fill infinite{.kind = Fill::Kind::custom, .a = 0, .b = 0, .custom = [](std::vector<double>& x, auto) {
+                        for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.125 * static_cast<double>(i * 7 % 31);
+                        for (std::size_t j = 4; j < 12; ++j) x[j] = std::numeric_limits<double>::infinity();
+                        x[12 + 5] = x[24 + 3] = x[4];
+                      }};
   std::vector<OpCase> cases;
   for (const TripletParams& kind : every_kind()) {
     cases.push_back(with_objective(triplet_case(12, kind, distances, groups_of(4), " 3 groups of 4"), 12, kind));
@@ -288,6 +295,7 @@ std::vector<OpCase> triplet_cases(Depth depth) {
     cases.push_back(triplet_case(33, kind, few, in_turn(4), " many ties"));
     cases.push_back(triplet_case(9, kind, zeros, groups_of(3), " identical rows"));
     cases.push_back(triplet_case(12, kind, one_nan, groups_of(4), " with NaN"));
+    cases.push_back(triplet_case(12, kind, infinite, groups_of(4), " at infinity"));
     cases.push_back(triplet_case(131, kind, distances, in_turn(40), " over two chunks"));
     cases.push_back(chain_case(12, 5, kind, rows(5), groups_of(4), "", true));
     cases.push_back(chain_case(9, 1, kind, rows(1), in_turn(3), "", true));

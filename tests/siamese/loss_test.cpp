@@ -13,12 +13,13 @@
 namespace gemel {
 namespace {
 
-// Rows i and i + 5 are pairs; 2 of the 5 are of one identity. For triplets the same rows are 4 identities.
+// Rows i and i + 5 are pairs; 2 of the 5 are of one identity. For losses over all rows the same rows are 4 identities.
 std::vector<std::int32_t> labels() { return {0, 1, 2, 3, 0, 0, 2, 2, 1, 3}; }
 
 std::vector<LossOptions> all_losses() {
   std::vector<LossOptions> losses;
-  for (const char* name : {"contrastive", "caffe", "caffe-legacy", "triplet", "batch-hard", "batch-all"}) {
+  for (const char* name :
+       {"contrastive", "caffe", "caffe-legacy", "contrastive-all", "triplet", "batch-hard", "batch-all"}) {
     losses.push_back({.name = name, .margin = 1.5F});
   }
   losses.push_back({.name = "triplet", .margin = 0.5F, .squared = false});
@@ -97,7 +98,7 @@ TEST_P(LossTest, SwappingTheTwinsChangesNothing) {
 
 // Identical images of one identity, and identities farther apart than any margin: loss, active share, gradient all 0.
 TEST_P(LossTest, NothingLeftToLearn) {
-  for (const char* name : {"contrastive", "caffe-legacy", "triplet", "batch-hard", "batch-all"}) {
+  for (const char* name : {"contrastive", "caffe-legacy", "contrastive-all", "triplet", "batch-hard", "batch-all"}) {
     SCOPED_TRACE(name);
     LossRig rig(GetParam(), "input 1x1x1\nlinear 1 nobias\n", {.name = name}, labels());
     std::vector<float> images;
@@ -124,12 +125,13 @@ TEST_P(LossTest, CollapsedEmbeddingsHaveFiniteGradients) {
 TEST(LossOptions, Names) {
   EXPECT_EQ(make_loss({})->describe(), "contrastive(margin 1)");
   EXPECT_EQ(make_loss({.name = "caffe", .margin = 2})->describe(), "caffe(margin 2)");
+  EXPECT_EQ(make_loss({.name = "contrastive-all"})->describe(), "contrastive-all(margin 1)");
   EXPECT_EQ(make_loss({.name = "triplet"})->describe(), "triplet(margin 0.2, squared distances)");
   EXPECT_EQ(make_loss({.name = "batch-hard"})->describe(), "batch-hard(margin 0.2, distances)");
   EXPECT_EQ(make_loss({.name = "batch-all", .soft = true})->describe(), "batch-all(soft margin, distances)");
   for (const char* name : {"contrastive", "caffe", "caffe-legacy"})
     EXPECT_TRUE(make_loss({.name = name})->wants_pairs());
-  for (const char* name : {"triplet", "batch-hard", "batch-all"})
+  for (const char* name : {"contrastive-all", "triplet", "batch-hard", "batch-all"})
     EXPECT_FALSE(make_loss({.name = name})->wants_pairs());
 }
 
@@ -138,7 +140,7 @@ TEST(LossOptions, Errors) {
   expect_input_error([] { make_loss({.margin = -1}); }, {"contrastive", "margin", "-1"});
   expect_input_error([] { make_loss({.margin = std::nanf("")}); }, {"margin"});
   Arena arena;
-  EXPECT_THROW(make_loss({})->plan(arena, 7, 3), ShapeError);
+  EXPECT_THROW(make_loss({})->plan(simt::kernels(), arena, 7, 3), ShapeError);
 }
 
 }  // namespace

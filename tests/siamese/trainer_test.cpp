@@ -46,7 +46,7 @@ Training train(const std::string& device, const Dataset& data, const TrainOption
 }
 
 TEST_P(TrainerTest, LossFallsAndIdentitiesPart) {
-  for (const char* loss : {"contrastive", "caffe-legacy", "triplet", "batch-hard", "batch-all"}) {
+  for (const char* loss : {"contrastive", "caffe-legacy", "contrastive-all", "triplet", "batch-hard", "batch-all"}) {
     SCOPED_TRACE(loss);
     TwinRig rig(GetParam(), kNetwork);
     TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
@@ -67,7 +67,7 @@ TEST_P(TrainerTest, LossFallsAndIdentitiesPart) {
 }
 
 TEST_P(TrainerTest, SameSeedSameBits) {
-  for (const char* loss : {"contrastive", "triplet"}) {
+  for (const char* loss : {"contrastive", "contrastive-all", "triplet"}) {
     SCOPED_TRACE(loss);
     const TrainOptions wanted = options(loss, 25);
     const Training first = train(GetParam(), data_, wanted), second = train(GetParam(), data_, wanted);
@@ -96,7 +96,7 @@ TEST_P(TrainerTest, ReportsAndPlansDoNotChangeTheResult) {
 }
 
 TEST_P(TrainerTest, WarmedUpStepsLeaveTheHostAlone) {
-  for (const char* loss : {"contrastive", "triplet"}) {
+  for (const char* loss : {"contrastive", "contrastive-all", "triplet"}) {
     SCOPED_TRACE(loss);
     TwinRig rig(GetParam(), kNetwork);
     TwinEncoder encoder(rig.network, *rig.device, data_.statistics());

@@ -26,7 +26,7 @@ struct TwinRig {
   std::vector<float> values() { return download(*device, stream, network.parameters().values(), count()); }
   std::vector<float> gradients() { return download(*device, stream, network.parameters().gradients(), count()); }
   void set_values(const std::vector<float>& values) {
-    device->upload(stream, network.parameters().values(), values.data(), values.size() * sizeof(float));
+    device->upload(stream, network.parameters().writable_values(), values.data(), values.size() * sizeof(float));
   }
   void zero_gradients() { device->fill_zero(stream, network.parameters().gradients(), count() * sizeof(float)); }
   void upload(float* to, const std::vector<float>& from) {
@@ -54,7 +54,7 @@ class LossRig : public TwinRig {
       : TwinRig(device_name, network_text),
         loss_(make_loss(options)),
         plan_(network, *device, static_cast<int>(labels.size()), Plan::Mode::training) {
-    loss_->plan(arena_, plan_.rows(), network.embedding_size());
+    loss_->plan(device->kernels(), arena_, plan_.rows(), network.embedding_size());
     state_ = arena_.plan(sizeof(StepState));
     labels_ = arena_.plan(labels.size() * sizeof(std::int32_t));
     arena_.allocate(*device);

@@ -108,7 +108,7 @@ status 0 info lenet && says 'linear|Linear'
 status 0 info tiny.net --json && json
 status 0 "${train[@]}" --overfit-batch --steps 200 --lr 0.003 && notes 'learnt by heart'
 status 1 "${train[@]}" --overfit-batch --steps 1 --lr 1e-9 --optimizer sgd && notes 'NOT'
-for loss in triplet batch-hard batch-all caffe-legacy; do
+for loss in contrastive-all triplet batch-hard batch-all caffe-legacy; do
   status 0 train "$data" --net tiny.net --device cpu --loss $loss --batch 8 --p 4 --k 2 --steps 3 -o other.safetensors
 done
 status 0 train "$data" --net tiny.net --device simt --loss triplet --p 4 --k 2 --steps 2 -o other.safetensors
@@ -163,6 +163,8 @@ status 0 check --device cpu --op loss_reduce --gradients --json && json
 bad 'known: .*conv2d_fprop' check --op fly
 status 0 bench --device cpu --filter 'linear_fprop' --seconds 0.001 --json bench.json && says 'of peak'
 json bench.json
+status 0 bench --device cpu --quick --filter '^(linear|step lenet)' --seconds 0.001 && says '^step lenet .*images/s'
+[ "$(grep -c '^linear_' stdout)" -eq 3 ] || fail "bench --quick is not one shape of each operation: $out"
 bad 'regular expression' bench --filter '('
 bad 'fits no case' bench --filter fly
 

@@ -12,10 +12,11 @@
 namespace gemel::cli {
 namespace {
 
-struct Options {
+struct BenchFlags {
   DeviceOptions device;
   std::string filter, json;
-  double seconds = 0.2;
+  bool quick = false;
+  double seconds = 0;  // 0: the usual time
 };
 
 std::vector<std::string> header() { return {"case", "ms", "TFLOP/s", "GB/s", "of peak", "error"}; }
@@ -88,11 +89,12 @@ std::regex parse_filter(const std::string& text) {
   }
 }
 
-int run(const Options& options) {
+int run(const BenchFlags& options) {
   std::regex filter = parse_filter(options.filter);
   if (!options.json.empty()) check_writable(options.json);
   auto wanted = [&](const std::string& name) { return std::regex_search(name, filter); };
-  std::vector<reference::OpCase> cases = bench::bench_cases();
+  const double seconds = options.seconds > 0 ? options.seconds : options.quick ? 0.05 : 0.2;
+  std::vector<reference::OpCase> cases = options.quick ? bench::quick_cases() : bench::bench_cases();
   std::erase_if(cases, [&](const reference::OpCase& c) { return !wanted(c.op + " " + c.shape); });
   std::vector<bench::StepCase> steps = bench::step_cases();
   std::erase_if(steps, [&](const bench::StepCase& c) { return !wanted(c.name()); });
@@ -105,8 +107,8 @@ int run(const Options& options) {
             << " TFLOP/s f32 multiply-add, " << figure(1e-9 * peak.bytes) << " GB/s memory\n\n";
   print_line(header());
   Results results;
-  for (const reference::OpCase& c : cases) bench_operation(*device, stream, peak, c, options.seconds, results);
-  for (const bench::StepCase& c : steps) bench_step(*device, peak, c, options.seconds, results);
+  for (const reference::OpCase& c : cases) bench_operation(*device, stream, peak, c, seconds, results);
+  for (const bench::StepCase& c : steps) bench_step(*device, peak, c, seconds, results);
   std::cout
       << "\nof peak: of the roofline (arithmetic or traffic, whichever takes longer; above 100 %: operands stay in "
          "caches)\nerror: of the tolerance against the double-precision reference\n";
@@ -125,17 +127,20 @@ int run(const Options& options) {
 
 void add_bench(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("bench", "Measure the speed of operations and training steps");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchFlags>();
   command->add_option("--filter", options->filter, "only cases that this regular expression fits")->type_name("RE");
   command->add_option("--json", options->json, "write the figures to this file too")->type_name("FILE");
-  command->add_option("--seconds", options->seconds, "time for each operation; five times that for a training step")
-      ->check(CLI::Range(0.001, 60.0))
-      ->capture_default_str();
+  command->add_flag("--quick", options->quick, "one shape of each operation and both training steps, under a minute");
+  command
+      ->add_option("--seconds", options->seconds,
+                   "time for each operation (default 0.2, with --quick 0.05); five times that for a training step")
+      ->check(CLI::Range(0.001, 60.0));
   options->device.add_to(*command);
   command->footer(
       "Each result is compared with the reference first; a wrong one has no speed, and the exit status is 1.\n"
       "Examples:\n"
       "  gemel bench --device cuda --json bench.json\n"
+      "  gemel bench --quick\n"
       "  gemel bench --filter 'conv2d|step'");
   command->callback([options, &action] { action = [options] { return run(*options); }; });
 }

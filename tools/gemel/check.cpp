@@ -14,7 +14,7 @@ namespace {
 
 using reference::OpCase;
 
-struct Options {
+struct CheckFlags {
   DeviceOptions device;
   std::string depth = "quick", op;
   bool gradients = false, json = false;
@@ -36,7 +36,7 @@ struct Table {
   }
 };
 
-std::vector<OpCase> chosen_cases(const Options& options) {
+std::vector<OpCase> chosen_cases(const CheckFlags& options) {
   auto cases = reference::all_cases(options.depth == "full" ? reference::Depth::full : reference::Depth::quick);
   if (options.op.empty()) return cases;
   std::string known;
@@ -59,7 +59,7 @@ void check_one(Device& device, Stream& stream, const OpCase& c, bool gradients, 
   if (!problem.empty()) row.problems.push_back("gradient: " + problem);
 }
 
-int print(const Options& options, const Device& device, const Table& table) {
+int print(const CheckFlags& options, const Device& device, const Table& table) {
   std::vector<std::vector<std::string>> lines{{"operation", "cases", "gradients", "worst error", ""}};
   Json json = Json::array();
   int cases = 0, failed = 0;
@@ -87,7 +87,7 @@ int print(const Options& options, const Device& device, const Table& table) {
   return failed == 0 ? 0 : 1;
 }
 
-int check(const Options& options) {
+int check(const CheckFlags& options) {
   std::vector<OpCase> cases = chosen_cases(options);
   auto device = options.device.open();
   Stream stream = device->make_stream();
@@ -105,7 +105,7 @@ int check(const Options& options) {
 
 void add_check(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("check", "Compare every operation of a device with the reference");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckFlags>();
   command->add_option("--depth", options->depth, "quick: small awkward shapes; full: those of real networks as well")
       ->check(CLI::IsMember({"quick", "full"}))
       ->capture_default_str();

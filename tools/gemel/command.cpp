@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "engine/atomic_file.h"
+#include "kernels/cpu/switches.h"
 #include "kernels/simt/thread_pool.h"
 
 namespace gemel::cli {
@@ -34,11 +35,17 @@ void DeviceOptions::add_to(CLI::App& command) {
   command.add_option("--device", device, "auto, cuda, cuda:N, cpu or simt; auto is cuda where a GPU works, else cpu")
       ->capture_default_str();
   command.add_option("--threads", threads, "threads of the CPU devices (default: all)")->check(CLI::Range(1, 1024));
+  command.add_flag("--no-fuse", no_fuse,
+                   "compute every layer by itself: no convolution with ReLU and pool in one pass");
+  command.add_flag("--no-winograd", no_winograd, "no Winograd convolutions on the cpu device: plain sums, slower");
 }
 
 std::unique_ptr<Device> DeviceOptions::open() const {
   if (threads > 0) ThreadPool::instance().set_threads(threads);
-  return open_device(device);
+  if (no_winograd) cpu::use_winograd(false);
+  std::unique_ptr<Device> opened = open_device(device);
+  opened->fuse = !no_fuse;
+  return opened;
 }
 
 void note(const std::string& text) { std::cerr << "gemel: note: " << text << std::endl; }
@@ -130,6 +137,8 @@ std::string align(const std::vector<std::vector<std::string>>& rows) {
   }
   return text;
 }
+
+std::string percent(double share, int digits) { return fixed(100 * share, digits) + " %"; }
 
 std::string fixed(double value, int digits) {
   char text[64];

@@ -35,10 +35,11 @@ void add_check(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 void add_devices(CLI::App& program, Action& action);
 
-// --device and --threads.
+// --device, --threads, --no-fuse and --no-winograd.
 struct DeviceOptions {
   std::string device = "auto";
   int threads = 0;  // 0: all
+  bool no_fuse = false, no_winograd = false;
 
   void add_to(CLI::App& command);
   std::unique_ptr<Device> open() const;
@@ -72,6 +73,7 @@ std::pair<int, int> parse_size(const std::string& text);
 std::string align(const std::vector<std::vector<std::string>>& rows);
 
 std::string fixed(double value, int digits);
-std::string thousands(long long value);  // "170,000"
+std::string percent(double share, int digits = 2);  // "97.65 %"
+std::string thousands(long long value);             // "170,000"
 
 }  // namespace gemel::cli

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 // orders may differ by, with room; a wrong kernel is far off.
 constexpr double kDeviceTolerance = 1e-4;
 
-struct Options {
+struct EmbedFlags {
   DeviceOptions device;
   std::string model, output, rows, compare;
   std::vector<std::string> inputs;
@@ -32,7 +32,7 @@ struct Inputs {
 
 bool is_dataset(const std::string& input) { return input.starts_with("idx:") || fs::is_directory(input); }
 
-Inputs read_inputs(const Options& options, const Preprocessing& preprocessing) {
+Inputs read_inputs(const EmbedFlags& options, const Preprocessing& preprocessing) {
   Inputs all;
   for (const std::string& input : options.inputs) {
     if (!is_dataset(input)) {
@@ -56,7 +56,7 @@ Inputs read_inputs(const Options& options, const Preprocessing& preprocessing) {
 }
 
 // Enough digits to read back the same float.
-std::string number(float value) {
+std::string shortest(float value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", value);
   return text;
@@ -77,7 +77,7 @@ std::string csv(const Inputs& inputs, const std::vector<float>& e) {
   text += "\n";
   for (std::size_t i = 0; i < inputs.names.size(); ++i) {
     text += csv_cell(inputs.names[i]) + "," + csv_cell(inputs.labels[i]);
-    for (std::size_t j = 0; j < d; ++j) text += "," + number(e[i * d + j]);
+    for (std::size_t j = 0; j < d; ++j) text += "," + shortest(e[i * d + j]);
     text += "\n";
   }
   return text;
@@ -103,7 +103,7 @@ TensorFile tensors(const Inputs& inputs, const std::vector<float>& e) {
   return file;
 }
 
-int compare_devices(const Options& options, const Inputs& inputs, const Device& first, const std::vector<float>& e) {
+int compare_devices(const EmbedFlags& options, const Inputs& inputs, const Device& first, const std::vector<float>& e) {
   auto device = open_device(options.compare);
   Model model = Model::load(options.model, *device);
   std::vector<float> other = model.encoder().embed(inputs.pixels, inputs.size());
@@ -130,7 +130,7 @@ int compare_devices(const Options& options, const Inputs& inputs, const Device& 
   return same ? 0 : 1;
 }
 
-int embed(const Options& options) {
+int embed(const EmbedFlags& options) {
   fs::path output = options.output;
   std::string kind = output.extension().string();
   if (!options.output.empty()) {
@@ -158,7 +158,7 @@ int embed(const Options& options) {
 
 void add_embed(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("embed", "Turn pictures into embeddings");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EmbedFlags>();
   command->add_option("MODEL", options->model, "a model from gemel train")->required();
   command->add_option("INPUT", options->inputs, "pictures, and data sets")->required();
   command->add_option("-o,--output", options->output, "FILE.csv, .json or .safetensors (default: CSV on stdout)")

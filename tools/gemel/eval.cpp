@@ -10,7 +10,7 @@
 namespace gemel::cli {
 namespace {
 
-struct Options {
+struct EvalFlags {
   DeviceOptions device;
   std::string model, data, report;
   std::size_t pairs = 20000;
@@ -18,7 +18,7 @@ struct Options {
   bool json = false;
 };
 
-int eval(const Options& options) {
+int eval(const EvalFlags& options) {
   if (!options.report.empty()) check_writable(options.report);
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
@@ -56,7 +56,7 @@ int eval(const Options& options) {
 
 void add_eval(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("eval", "Measure how well a model tells identities apart");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalFlags>();
   command->add_option("MODEL", options->model, "a model from gemel train")->required();
   command->add_option("DATA", options->data, "data it has not been trained on")->required();
   command

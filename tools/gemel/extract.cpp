@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct ExtractFlags {
   std::string data, rows, folder;
   bool by_identity = false;
 };
@@ -25,7 +25,7 @@ std::string file_name_part(std::string name) {
   return name == "." || name == ".." ? "_" : name;
 }
 
-int extract(const Options& options) {
+int extract(const ExtractFlags& options) {
   Dataset data = load_dataset(options.data);
   std::vector<int> rows = parse_rows(options.rows, data.size());
   fs::path folder = options.folder;
@@ -49,7 +49,7 @@ int extract(const Options& options) {
 
 void add_extract(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("extract", "Write rows of a data set as PNG files");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExtractFlags>();
   command->add_option("DATA", options->data, "a data set")->required();
   command->add_option("--rows", options->rows, "3,17,40:50")->type_name("ROWS")->required();
   command->add_option("-o,--output", options->folder, "the folder to write into")->type_name("DIR")->required();

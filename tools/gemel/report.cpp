@@ -51,8 +51,6 @@ pre { margin: 0; overflow-x: auto; font: 13px/1.45 ui-monospace, "DejaVu Sans Mo
 @media print { body { background: #fff; } section, .card { break-inside: avoid; } }
 )";
 
-std::string percent(double share, int digits = 1) { return fixed(100 * share, digits) + " %"; }
-
 std::string card(const std::string& name, const std::string& value, const std::string& below) {
   return "<div class=\"card\"><span class=\"soft\">" + escape_html(name) + "</span><b>" + escape_html(value) +
          "</b><span class=\"soft\">" + escape_html(below) + "</span></div>\n";
@@ -180,7 +178,8 @@ std::string report_html(const Report& report) {
   if (!warning.empty()) html << section("Warning", "<p>" + escape_html(warning) + "</p>\n", "warning");
   html << "<div class=\"cards\">\n"
        << card("AUC", fixed(v.auc, 4), "1 is perfect, 0.5 is chance")
-       << card("Accuracy", percent(at.accuracy), percent(at.tar) + " of same, " + percent(1 - at.far) + " of different")
+       << card("Accuracy", percent(at.accuracy, 1),
+               percent(at.tar, 1) + " of same, " + percent(1 - at.far, 1) + " of different")
        << card("Equal error rate", percent(v.eer, 2), "at distance " + fixed(v.eer_threshold, 3))
        << card("TAR at FAR 1 %", percent(v.tar_at_far_1e2), "same pairs accepted")
        << card("recall@1", percent(e.retrieval.recall_at_1), "nearest image is the right one") << "</div>\n";

@@ -6,11 +6,7 @@
 #include <sstream>
 
 namespace gemel::cli {
-namespace {
-
-std::string percent(double share) { return fixed(100 * share, 2) + " %"; }
-
-}  // namespace
+namespace {}  // namespace
 
 AtThreshold at_threshold(const Evaluation& evaluation, double threshold) {
   double accepted_same = 0, accepted_different = 0;

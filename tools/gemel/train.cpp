@@ -32,7 +32,7 @@ const std::map<std::string, Schedule::Kind> kSchedules{{"constant", Schedule::Ki
                                                        {"step", Schedule::Kind::step},
                                                        {"inverse", Schedule::Kind::inverse}};
 
-struct Options {
+struct TrainFlags {
   DeviceOptions device;
   std::string data, net = "small", validation, output, report, size;
   double holdout = 0;  // 0: not given
@@ -66,7 +66,7 @@ std::optional<std::string> test_half(const std::string& source) {
 }
 
 // The split of one data set: identities never seen in training for folders, images of the same identities for IDX.
-Data split(const Dataset& all, const Options& options) {
+Data split(const Dataset& all, const TrainFlags& options) {
   double share = options.holdout > 0 ? options.holdout : kDefaultHoldout;
   bool by_identity = !all.files.empty() && all.identities.size() >= 4;
   auto [rest, held_out] =
@@ -76,7 +76,7 @@ Data split(const Dataset& all, const Options& options) {
   return {std::move(rest), std::move(held_out)};
 }
 
-LoadOptions load_options(const Options& options) {
+LoadOptions load_options(const TrainFlags& options) {
   LoadOptions load;
   load.quiet = !terminal_on_stderr();
   load.channels = options.channels;
@@ -96,7 +96,7 @@ LoadOptions load_options(const Options& options) {
   return load;
 }
 
-Data load_data(const Options& options) {
+Data load_data(const TrainFlags& options) {
   LoadOptions load = load_options(options);
   Dataset all = load_dataset(options.data, load);
   std::optional<std::string> validation = test_half(options.data);
@@ -109,7 +109,7 @@ Data load_data(const Options& options) {
 }
 
 // One batch of the sampler that the loss would get, as a data set to learn by heart.
-Dataset one_batch(const Dataset& data, const Options& options) {
+Dataset one_batch(const Dataset& data, const TrainFlags& options) {
   int identities = static_cast<int>(data.identities.size());
   auto sampler = make_loss(options.loss)->wants_pairs()
                      ? balanced_pairs(data.labels, options.pairs, options.seed)
@@ -123,7 +123,7 @@ Dataset one_batch(const Dataset& data, const Options& options) {
   return batch;
 }
 
-TrainOptions train_options(const Options& options, const Dataset& data) {
+TrainOptions train_options(const TrainFlags& options, const Dataset& data) {
   TrainOptions train;
   train.loss = options.loss;
   train.loss.squared = !options.unsquared;
@@ -165,7 +165,7 @@ Outcome run(Trainer& trainer, int steps) {
   return {passed.count(), trainer.steps_done() < steps};
 }
 
-void print(const Options& options, const Evaluation& evaluation, const Model& model, const Trainer& trainer,
+void print(const TrainFlags& options, const Evaluation& evaluation, const Model& model, const Trainer& trainer,
            const Outcome& outcome) {
   double images = static_cast<double>(trainer.steps_done()) * trainer.rows();
   const TrainReport& last = trainer.history().back();
@@ -192,7 +192,7 @@ void print(const Options& options, const Evaluation& evaluation, const Model& mo
   if (!options.report.empty()) std::cout << "report: " << options.report << "\n";
 }
 
-int verdict(const Options& options, const Evaluation& evaluation, const std::vector<TrainReport>& history) {
+int verdict(const TrainFlags& options, const Evaluation& evaluation, const std::vector<TrainReport>& history) {
   if (!options.overfit) {
     std::string warning = collapse_warning(evaluation.health);
     if (!warning.empty()) std::cerr << "gemel: WARNING: " << warning << std::endl;
@@ -212,7 +212,7 @@ int verdict(const Options& options, const Evaluation& evaluation, const std::vec
   return learnt ? 0 : 1;
 }
 
-int train(const Options& options) {
+int train(const TrainFlags& options) {
   if (options.output.empty() && !options.overfit) {
     throw InputError("train: no output; name the model's file with -o");
   }
@@ -265,7 +265,7 @@ int train(const Options& options) {
 
 void add_train(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("train", "Train a model and calibrate its threshold");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainFlags>();
   command
       ->add_option("DATA", o->data,
                    "idx:DIR[:train|test], idx:IMAGES,LABELS, or a folder with one sub-folder an identity")
@@ -300,7 +300,7 @@ void add_train(CLI::App& program, Action& action) {
   const std::string loss = "Loss and batches";
   command
       ->add_option("--loss", o->loss.name,
-                   "contrastive, caffe, caffe-legacy, triplet (semi-hard), batch-hard, batch-all")
+                   "contrastive, caffe, caffe-legacy, contrastive-all, triplet (semi-hard), batch-hard, batch-all")
       ->capture_default_str()
       ->group(loss);
   command->add_option("--margin", o->loss.margin, "(default: the loss's; contrastive 1, triplets 0.2)")
@@ -312,7 +312,7 @@ void add_train(CLI::App& program, Action& action) {
       ->check(CLI::Range(1, 65536))
       ->capture_default_str()
       ->group(loss);
-  command->add_option("--p", o->p, "identities a step, for triplets")
+  command->add_option("--p", o->p, "identities a step, for contrastive-all and triplets")
       ->check(CLI::Range(2, 65536))
       ->capture_default_str()
       ->group(loss);

@@ -74,7 +74,8 @@ if [ "$device" = cuda ]; then
   done
 fi
 
-step bench 150 "$build/gemel" bench --device "$device" --json "$out/bench.json"
+quick=(); [ "$device" = cuda ] || quick=(--quick)
+step bench 150 "$build/gemel" bench --device "$device" "${quick[@]}" --json "$out/bench.json"
 if [ "$device" = cuda ]; then
   # cuBLAS comes with the toolkit, or with PyTorch's packages.
   libraries=$(python3 - <<'P' 2>/dev/null

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/cpu.h"
@@ -139,11 +140,52 @@ TEST_P(NativeKernels, MultiplyARowAloneAsInABatch) {
     const auto batch_of = [&](int rows) { return LinearShape{rows, shape.in, shape.out}; };
     const auto scratch = [&](int rows) { return kernels_->linear_scratch(batch_of(rows)); };
     expect_rows_alone_as_in_the_batch(shape.n, out, scratch, [&](Queue queue, int first, int rows, float* y) {
-      kernels_->linear_fprop(queue, batch_of(rows), x.data() + in * first, w.data(), bias.data(), y);
+      kernels_->linear_fprop(queue, batch_of(rows), x.data() + in * first, w.data(), nullptr, bias.data(), y);
     });
     expect_rows_alone_as_in_the_batch(shape.n, in, scratch, [&](Queue queue, int first, int rows, float* dx) {
       kernels_->linear_dgrad(queue, batch_of(rows), dy.data() + out * first, w.data(), dx);
     });
+  }
+}
+
+TEST_P(NativeKernels, NormalizeAndMeasureARowAloneAsInABatch) {
+  // More rows than an item; widths of one, four and a part of a vector.
+  for (const auto& [n, d] : {std::pair{37, 131}, {18, 5}}) {
+    const auto columns = static_cast<std::size_t>(d), floats = columns * static_cast<std::size_t>(n);
+    const std::vector<float> a = random_floats(floats, "a"), b = random_floats(floats, "b");
+    std::vector<float> norms(static_cast<std::size_t>(n), 0.5f), unused(norms);
+    const auto none = [](int) { return std::size_t{0}; };
+    const int width = d;
+    expect_rows_alone_as_in_the_batch(n, columns, none, [&](Queue queue, int first, int rows, float* y) {
+      kernels_->l2_normalize_forward(queue, rows, width, 1e-12f, a.data() + columns * first, y, unused.data());
+    });
+    expect_rows_alone_as_in_the_batch(n, columns, none, [&](Queue queue, int first, int rows, float* dx) {
+      kernels_->l2_normalize_backward(queue, rows, width, a.data() + columns * first, norms.data() + first,
+                                      b.data() + columns * first, dx);
+    });
+    expect_rows_alone_as_in_the_batch(n, 1, none, [&](Queue queue, int first, int rows, float* distance) {
+      kernels_->paired_distance(queue, rows, width, a.data() + columns * first, b.data() + columns * first, distance);
+    });
+  }
+}
+
+TEST_P(NativeKernels, MineTheTripletsOfTheExecutor) {
+  // Few different distances, so that almost every choice is a tie; a margin that leaves all triplets active, so that g
+  // shows each.
+  const int n = 203;
+  std::vector<float> distance2(std::size_t{203} * 203);
+  std::vector<std::int32_t> labels(n);
+  for (std::size_t i = 0; i < distance2.size(); ++i) distance2[i] = static_cast<float>(i * i % 11);
+  for (int i = 0; i < n; ++i) labels[static_cast<std::size_t>(i)] = i * i % 13;
+  for (const Mining mining : {Mining::all, Mining::semi_hard, Mining::batch_hard}) {
+    const TripletParams params{.margin = 16, .mining = mining, .squared = true, .soft_margin = false};
+    const auto run = [&](const Kernels& kernels) {
+      std::vector<float> out(distance2.size() + 3 * std::size_t{203}, std::nanf(""));
+      float* rows = out.data() + distance2.size();
+      kernels.triplet(Queue{}, n, params, distance2.data(), labels.data(), out.data(), rows, rows + n, rows + 2 * n);
+      return out;
+    };
+    EXPECT_EQ(run(*kernels_), run(simt::kernels())) << "mining " << static_cast<int>(mining);  // integers: exact
   }
 }
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//
+// Winograd's convolution on the `cpu` device: how far it is from the sum in double, beside the plain sum in float, and
+// that it can be switched off.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "kernels/cpu/cpu.h"
+#include "tests/reference/run_case.h"
+
+namespace gemel {
+namespace {
+
+using reference::OpCase;
+using reference::Outcome;
+
+// Restores the switch.
+class WinogradSwitch {
+ public:
+  WinogradSwitch() : before_(cpu::uses_winograd()) {}
+  ~WinogradSwitch() { cpu::use_winograd(before_); }
+  WinogradSwitch(const WinogradSwitch&) = delete;
+  WinogradSwitch& operator=(const WinogradSwitch&) = delete;
+
+ private:
+  bool before_;
+};
+
+class WinogradTest : public testing::TestWithParam<std::string_view> {
+ protected:
+  void SetUp() override {
+    kernels_ = cpu::kernels_for(GetParam());
+    if (kernels_ == nullptr) GTEST_SKIP() << "this processor (or this build) has no " << GetParam();
+  }
+  const Kernels* kernels_ = nullptr;
+};
+
+INSTANTIATE_TEST_SUITE_P(Isa, WinogradTest, testing::ValuesIn(cpu::kIsaNames),
+                         [](const auto& info) { return std::string(info.param); });
+
+// The case of y or dx from numbers filled as `fill` says, 3x3, stride 1.
+OpCase convolution(const std::string& op, const Conv2dShape& s, const reference::Fill& fill) {
+  OpCase c;
+  c.op = op;
+  const bool forward = op == "conv2d_fprop";
+  const std::vector<int> image{s.n, s.h, s.w, s.c}, output{s.n, s.p(), s.q(), s.k};
+  c.tensors = {{.name = "in", .shape = forward ? image : output, .fill = fill},
+               {.name = "w", .shape = {s.k, s.r, s.s, s.c}},
+               {.name = "out", .shape = forward ? output : image, .role = reference::Role::output}};
+  c.scratch = [s](const Kernels& kernels) { return kernels.conv2d_scratch(s); };
+  c.run = [s, forward](const Kernels& kernels, Queue queue, reference::DeviceTensors& t) {
+    if (forward) kernels.conv2d_fprop(queue, s, t.f32("in"), t.f32("w"), nullptr, t.f32("out"));
+    if (!forward) kernels.conv2d_dgrad(queue, s, t.f32("in"), t.f32("w"), t.f32("out"));
+  };
+  c.reference = [s, forward](reference::Values& v) {
+    const std::vector<double>&in = v.at("in"), &w = v.at("w");
+    std::vector<double>& out = v.at("out");
+    out.assign(out.size(), 0.0);
+    const auto at = [](int n, int h, int w, int c, int rows, int columns, int channels) {
+      return ((static_cast<std::size_t>(n) * rows + h) * columns + w) * channels + c;
+    };
+    for (int n = 0; n < s.n; ++n)
+      for (int p = 0; p < s.p(); ++p)
+        for (int q = 0; q < s.q(); ++q)
+          for (int r = 0; r < 3; ++r)
+            for (int t = 0; t < 3; ++t) {
+              const int h = p + r - s.pad_h, u = q + t - s.pad_w;
+              if (h < 0 || h >= s.h || u < 0 || u >= s.w) continue;
+              for (int k = 0; k < s.k; ++k)
+                for (int e = 0; e < s.c; ++e) {
+                  const double weight = w[at(k, r, t, e, 3, 3, s.c)];
+                  const std::size_t x = at(n, h, u, e, s.h, s.w, s.c), y = at(n, p, q, k, s.p(), s.q(), s.k);
+                  out[forward ? y : x] += in[forward ? x : y] * weight;
+                }
+            }
+  };
+  return c;
+}
+
+// Root mean square of got - want, as a share of want's.
+double relative_error(const std::vector<double>& got, const std::vector<double>& want) {
+  double error = 0, size = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    error += (got[i] - want[i]) * (got[i] - want[i]);
+    size += want[i] * want[i];
+  }
+  return std::sqrt(error / size);
+}
+
+TEST_P(WinogradTest, RoundsNoMoreThanThePlainSum) {
+  const WinogradSwitch restore;
+  for (const Conv2dShape& s :
+       {Conv2dShape{.n = 2, .h = 14, .w = 14, .c = 64, .k = 64, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dShape{.n = 1, .h = 9, .w = 7, .c = 131, .k = 37, .r = 3, .s = 3},
+        Conv2dShape{.n = 1, .h = 5, .w = 6, .c = 512, .k = 16, .r = 3, .s = 3, .pad_h = 2, .pad_w = 2}}) {
+    for (const auto& [op, fill] : {std::pair{"conv2d_fprop", reference::Fill{}},
+                                   std::pair{"conv2d_fprop", reference::Fill{reference::Fill::Kind::uniform, 0, 1}},
+                                   std::pair{"conv2d_dgrad", reference::Fill{}}}) {
+      const OpCase c = convolution(op, s, fill);
+      reference::Values want = reference::make_inputs(c, 1);
+      want["out"].resize(static_cast<std::size_t>(s.n) *
+                         (op == std::string("conv2d_fprop") ? s.p() * s.q() * s.k : s.h * s.w * s.c));
+      c.reference(want);
+      cpu::use_winograd(false);
+      const Outcome plain = run_case(c, *kernels_, Queue{}, reference::host_memory());
+      cpu::use_winograd(true);
+      const Outcome fast = run_case(c, *kernels_, Queue{}, reference::host_memory());
+      EXPECT_EQ(plain.overwritten, "");
+      EXPECT_EQ(fast.overwritten, "");
+      const double plain_error = relative_error(plain.got.at("out"), want.at("out"));
+      const double fast_error = relative_error(fast.got.at("out"), want.at("out"));
+      EXPECT_TRUE(fast_error <= plain_error) << op << " C=" << s.c << ": " << fast_error << ", plain " << plain_error;
+      EXPECT_TRUE(fast_error <= 1e-6) << op << " C=" << s.c << ": " << fast_error;
+      EXPECT_NE(fast.got.at("out"), plain.got.at("out")) << "the switch changes nothing";
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gemel
