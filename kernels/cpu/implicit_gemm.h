@@ -33,8 +33,8 @@ struct Pixels {
 constexpr int grouped_rows(int vectors, int group) { return max(tile_rows(vectors) / group, 1) * group; }
 
 // y[pixel][n columns] = epilogue(sum over the taps of x * packed). The epilogue is called as
-// epilogue(Size{}, panel, out offset, c), c the accumulators of kGroup neighbouring pixels: it finishes and stores
-// them, and is where a bias, an activation or a pooling goes. `pixels.count` is a multiple of kGroup.
+// epilogue(Size{}, panel, out offset, c), c the sums of kGroup neighbouring pixels: it finishes and stores them, and is
+// where a bias, an activation or a pooling goes. `pixels.count` is a multiple of kGroup.
 template <class Epilogue>
 GEMEL_INLINE void multiply_pixels(const float* x, const Pixels& pixels, const Taps& taps, const float* packed, int n,
                                   const Epilogue& epilogue) {
@@ -49,18 +49,17 @@ GEMEL_INLINE void multiply_pixels(const float* x, const Pixels& pixels, const Ta
         // A tile that ends past the last pixel computes that pixel again and does not store it.
         const float* a[kRows];
         GEMEL_UNROLL for (int i = 0; i < kRows; ++i) a[i] = x + pixels.in[min(first + i, pixels.count - 1)];
-        Vec<Size::kLanes> c[kRows / kGroup][kGroup][Size::kVectors] = {};
-        auto& rows = reinterpret_cast<Vec<Size::kLanes>(&)[kRows][Size::kVectors]>(c);
+        Vec<Size::kLanes> c[kRows][Size::kVectors] = {};
         if (taps.offsets != nullptr) {
-          multiply_gathered<Size>(rows, a, taps.offsets, depth, b);
+          multiply_gathered<Size>(c, a, taps.offsets, depth, b);
         } else {
           for (int r = 0; r < taps.rows; ++r) {
-            multiply_rows<Size>(rows, a, r * taps.pitch, taps.run,
+            multiply_rows<Size>(c, a, r * taps.pitch, taps.run,
                                 b + static_cast<std::ptrdiff_t>(r) * taps.run * Size::kWidth);
           }
         }
-        GEMEL_UNROLL for (int i = 0; i < kRows / kGroup; ++i) {
-          if (first + i * kGroup < pixels.count) epilogue(size, panel, pixels.out[first / kGroup + i], c[i]);
+        GEMEL_UNROLL for (int i = 0; i < kRows; i += kGroup) {
+          if (first + i < pixels.count) epilogue(size, panel, pixels.out[(first + i) / kGroup], c + i);
         }
       }
     });
@@ -75,7 +74,7 @@ struct StoreEpilogue {
   float lowest;  // 0 under a ReLU, else -infinity: x <= lowest becomes lowest, NaN stays
 
   template <class Size>
-  GEMEL_INLINE void operator()(Size, const Panel& panel, std::int32_t out, TileRow<Size> (&c)[1]) const {
+  GEMEL_INLINE void operator()(Size, const Panel& panel, std::int32_t out, TileRow<Size>* c) const {
     TileRow<Size>& sums = c[0];
     add_bias<Size>(panel, bias, sums);
     GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) sums[j] = at_least(sums[j], lowest);
@@ -105,7 +104,7 @@ struct PoolEpilogue {
   float lowest;
 
   template <class Size>
-  GEMEL_INLINE void operator()(Size, const Panel& panel, std::int32_t out, TileRow<Size> (&c)[4]) const {
+  GEMEL_INLINE void operator()(Size, const Panel& panel, std::int32_t out, TileRow<Size>* c) const {
     IntVec<Size::kLanes> taps[Size::kVectors];
     GEMEL_UNROLL for (int i = 0; i < 4; ++i) StoreEpilogue::add_bias<Size>(panel, bias, c[i]);
     GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
@@ -124,7 +123,7 @@ struct PoolEpilogue {
     Vec<Lanes> best = sums[0];
     tap = IntVec<Lanes>{};
     GEMEL_UNROLL for (int i = 1; i < 4; ++i) {
-      const IntVec<Lanes> better = (sums[i] > best) | ((sums[i] != sums[i]) & (best == best));  // the first NaN stays
+      const IntVec<Lanes> better = ~(sums[i] <= best) & (best == best);  // greater, or the first NaN
       best = better ? sums[i] : best;
       tap = better ? IntVec<Lanes>{} + i : tap;
     }

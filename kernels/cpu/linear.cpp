@@ -74,16 +74,16 @@ void multiply_block(const Panel& panel, int rows, int depth, const float* a, flo
   }
 }
 
-// y(n,columns) = a(n,depth) B + bias. packed(size, panel, first, length, buffer) as above; `buffer` is room for them.
+// y(n,columns) = a(n,depth) B + bias, from panel `first_panel` on. packed(size, panel, first, length, buffer) as above; `buffer` is room for them.
 template <class Packed>
 void multiply(const char* entry, const Queue& queue, int n, int depth, int columns, const float* a,
-              const Packed& packed, const float* bias, float* y) {
-  const int row_blocks = divide_up(n, kRowBlock), items = panel_count(columns) * row_blocks;
+              const Packed& packed, const float* bias, float* y, int first_panel = 0) {
+  const int row_blocks = divide_up(n, kRowBlock), items = (panel_count(columns) - first_panel) * row_blocks;
   Carver carver(queue.scratch.data);
   const Slots slots(items, carver);
   require_scratch(queue, carver.used(), entry);
   parallel(items, [&](std::int64_t item, int slot) {
-    const Panel panel = panel_at(columns, static_cast<int>(item) / row_blocks);
+    const Panel panel = panel_at(columns, first_panel + static_cast<int>(item) / row_blocks);
     const int row = static_cast<int>(item) % row_blocks * kRowBlock, rows = min(kRowBlock, n - row);
     with_size(panel, [&](auto size) {
       using Size = decltype(size);
@@ -98,6 +98,30 @@ void multiply(const char* entry, const Queue& queue, int n, int depth, int colum
       run(RowCount<tile_rows(Size::kVectors)>{});
     });
   });
+}
+
+// y (columns) = a (depth) B + bias, B packed whole: kBeside panels of two vectors at a time, whose chains hide each
+// other's latency. The sums of multiply(), in its order, to the bit.
+constexpr int kBeside = kRegisters == 16 ? 4 : 8;
+using Pair = TileSize<kLanes, 2>;
+
+void multiply_one_row(int depth, int panel, const float* a, const float* packed, const float* bias, float* y) {
+  Vec<kLanes> c[kBeside][2] = {};
+  const float* b = packed + static_cast<std::ptrdiff_t>(panel) * Pair::kWidth * depth;
+  const std::ptrdiff_t next = static_cast<std::ptrdiff_t>(Pair::kWidth) * depth;
+  for (int k = 0; k < depth; ++k, b += Pair::kWidth) {
+    const Vec<kLanes> s = broadcast(a[k]);
+    GEMEL_UNROLL for (int i = 0; i < kBeside; ++i) {
+      GEMEL_UNROLL for (int j = 0; j < 2; ++j) c[i][j] += s * load(b + i * next + j * kLanes);
+    }
+  }
+  GEMEL_UNROLL for (int i = 0; i < kBeside; ++i) {
+    const int column = (panel + i) * Pair::kWidth;
+    GEMEL_UNROLL for (int j = 0; j < 2; ++j) {
+      if (bias != nullptr) c[i][j] += load(bias + column + j * kLanes);
+      store(y + column + j * kLanes, c[i][j]);
+    }
+  }
 }
 
 // Tile rows for dw; four neighbouring floats never straddle a cache line (see conv2d_wgrad.cpp).
@@ -158,11 +182,15 @@ void linear_pack(Queue, const LinearShape& s, const float* w, void* packed) {
 void linear_fprop(Queue queue, const LinearShape& s, const float* x, const float* w, const void* packed,
                   const float* bias, float* y) {
   if (packed != nullptr) {
+    const int beside = s.n == 1 ? (panel_count(s.out) - 1) / kBeside : 0;  // the last panel may have another width
+    parallel(beside, [&](std::int64_t item, int) {
+      multiply_one_row(s.in, static_cast<int>(item) * kBeside, x, static_cast<const float*>(packed), bias, y);
+    });
     const auto at = [&](auto size, const Panel& panel, int first, int, float*) {
       return static_cast<const float*>(packed) + static_cast<std::ptrdiff_t>(panel.column) * s.in +
              static_cast<std::ptrdiff_t>(first) * decltype(size)::kWidth;
     };
-    return multiply("linear_fprop", queue, s.n, s.in, s.out, x, at, bias, y);
+    return multiply("linear_fprop", queue, s.n, s.in, s.out, x, at, bias, y, beside * kBeside);
   }
   const auto pack = [&](auto size, const Panel& panel, int first, int length, float* buffer) {
     pack_transposed<decltype(size)>(panel, length, w + first, s.in, buffer);

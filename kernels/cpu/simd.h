@@ -68,6 +68,7 @@ struct VectorTypes {
   typedef float Float __attribute__((vector_size(Lanes * 4)));
   typedef std::int32_t Int __attribute__((vector_size(Lanes * 4)));
   typedef std::uint8_t Byte __attribute__((vector_size(Lanes)));
+  typedef std::uint8_t IntBytes __attribute__((vector_size(Lanes * 4)));
 };
 template <int Lanes>
 using Vec = typename VectorTypes<Lanes>::Float;
@@ -91,6 +92,30 @@ GEMEL_INLINE Vec<Lanes> load(const float* p) {
 template <int Lanes = kLanes>
 GEMEL_INLINE void store(float* p, Vec<Lanes> v) {
   __builtin_memcpy(p, &v, sizeof v);
+}
+
+// Past the caches, to an address aligned to the vector: for results that nothing reads before they are evicted. Other
+// threads see them after store_fence().
+template <int Lanes = kLanes>
+GEMEL_INLINE void store_past_caches(float* p, Vec<Lanes> v) {
+#if defined(__clang__)
+  __builtin_nontemporal_store(v, reinterpret_cast<Vec<Lanes>*>(p));
+#elif defined(__x86_64__)
+#if defined(__AVX512F__)
+  if constexpr (Lanes == 16) return __builtin_ia32_movntps512(p, v);
+#endif
+#if defined(__AVX__)
+  if constexpr (Lanes == 8) return __builtin_ia32_movntps256(p, v);
+#endif
+  if constexpr (Lanes == 4) return __builtin_ia32_movntps(p, v);
+#else
+  store<Lanes>(p, v);
+#endif
+}
+GEMEL_INLINE void store_fence() {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
 }
 
 // x - 0 is x for every x, so this folds to a plain broadcast; x + 0 is not (-0).
@@ -119,7 +144,16 @@ GEMEL_INLINE void store_part(float* p, Vec<Lanes> v, int n) {
 // Stores the low byte of the first `n` <= Lanes integers.
 template <int Lanes = kLanes>
 GEMEL_INLINE void store_bytes(std::uint8_t* p, IntVec<Lanes> v, int n) {
+#if defined(__clang__)
   const auto bytes = __builtin_convertvector(v, ByteVec<Lanes>);
+#else
+  // g++ 12 converts lane by lane, through 30 scalar instructions; it shuffles in four.
+  using Bytes = typename VectorTypes<Lanes>::IntBytes;
+  Bytes bytes, low{};
+  __builtin_memcpy(&bytes, &v, sizeof bytes);
+  GEMEL_UNROLL for (int i = 0; i < Lanes; ++i) low[i] = static_cast<std::uint8_t>(4 * i);
+  bytes = __builtin_shuffle(bytes, low);
+#endif
   if (n == Lanes) {
     __builtin_memcpy(p, &bytes, Lanes);
   } else {
