@@ -27,11 +27,8 @@ struct Pairs {
   int m, d;
   const float *a, *b;  // rows of the item; all of b
   bool squared;
-  bool past_caches;  // the matrix is larger than they are, and its rows are whole aligned vectors
-  float* distance;   // of the item's first row
+  float* distance;  // of the item's first row
 };
-
-constexpr std::int64_t kLargeMatrix = 16 << 20;  // bytes
 
 // From the tile's products to rows [row, row + rows) of the panel of `distance`.
 template <class Size>
@@ -49,12 +46,7 @@ template <class Size>
     if (!p.squared) {
       GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[j] = square_roots<kWide>(c[j]);
     }
-    float* const to = p.distance + std::ptrdiff_t{i} * p.m;
-    if (p.past_caches) {
-      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) store_past_caches<kWide>(to + panel.column_of(j), c[j]);
-    } else {
-      store_columns<Size>(to, c, panel);
-    }
+    store_columns<Size>(p.distance + std::ptrdiff_t{i} * p.m, c, panel);
   }
 }
 
@@ -88,21 +80,18 @@ void pairwise_distance(Queue, int n, int m, int d, const float* a, const float* 
   if (n == 0 || m == 0) return;
   const int row_blocks = divide_up(n, kRows), panels = panel_count(m);
   const std::int64_t most = std::int64_t{row_blocks} * panels / kFewItems;
-  const bool past_caches = std::int64_t{4} * n * m > kLargeMatrix && m % kLanes == 0 &&
-                           reinterpret_cast<std::uintptr_t>(distance) % (4 * kLanes) == 0;
   const int together = max(1, most < kMostPanels ? static_cast<int>(most) : kMostPanels);
   parallel(std::int64_t{row_blocks} * divide_up(panels, together), [&](std::int64_t item, int) {
     const std::ptrdiff_t row = item % row_blocks * kRows;
     const int first = static_cast<int>(item / row_blocks) * together;
     const int rows = min(kRows, n - static_cast<int>(row));
-    const Pairs p{m, d, a + row * d, b, squared, past_caches, distance + row * m};
+    const Pairs p{m, d, a + row * d, b, squared, distance + row * m};
     float row_norms[kRows];
     squared_norms(rows, d, p.a, d, row_norms);
     for (int index = first; index < min(first + together, panels); ++index) {
       const Panel panel = panel_at(m, index);
       with_size(panel, [&](auto size) { measure<decltype(size)>(p, panel, rows, row_norms); });
     }
-    if (past_caches) store_fence();
   });
 }
 

@@ -94,30 +94,6 @@ GEMEL_INLINE void store(float* p, Vec<Lanes> v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 
-// Past the caches, to an address aligned to the vector: for results that nothing reads before they are evicted. Other
-// threads see them after store_fence().
-template <int Lanes = kLanes>
-GEMEL_INLINE void store_past_caches(float* p, Vec<Lanes> v) {
-#if defined(__clang__)
-  __builtin_nontemporal_store(v, reinterpret_cast<Vec<Lanes>*>(p));
-#elif defined(__x86_64__)
-#if defined(__AVX512F__)
-  if constexpr (Lanes == 16) return __builtin_ia32_movntps512(p, v);
-#endif
-#if defined(__AVX__)
-  if constexpr (Lanes == 8) return __builtin_ia32_movntps256(p, v);
-#endif
-  if constexpr (Lanes == 4) return __builtin_ia32_movntps(p, v);
-#else
-  store<Lanes>(p, v);
-#endif
-}
-GEMEL_INLINE void store_fence() {
-#if defined(__x86_64__)
-  __builtin_ia32_sfence();
-#endif
-}
-
 // x - 0 is x for every x, so this folds to a plain broadcast; x + 0 is not (-0).
 template <int Lanes = kLanes>
 GEMEL_INLINE Vec<Lanes> broadcast(float s) {
