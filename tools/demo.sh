@@ -2,7 +2,7 @@
 # From a fresh Debian or Ubuntu to a trained, evaluated and used model: installs what is missing, builds, trains on
 # Fashion-MNIST on the best device of the machine, evaluates on the test half, writes out/report.html, verifies pictures.
 #   tools/demo.sh
-# GEMEL_DEVICE picks another device (cpu, simt, cuda:1). On two cores without a GPU: three minutes to build, two to train and use.
+# GEMEL_DEVICE picks another device (cpu, simt, cuda:1). On two cores without a GPU: two to three minutes to build, one to train and use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${GEMEL_DEVICE:-auto}
@@ -23,7 +23,7 @@ gemel=build/gemel
 run $gemel devices
 
 say "training on 60,000 pictures of clothes"
-run $gemel train $data --net small --loss triplet --steps 400 --device "$device" -o $model --report out/report.html
+run $gemel train $data --net small --loss triplet --steps 400 --lr 0.002 --holdout 0.05 --device "$device" -o $model --report out/report.html
 
 say "evaluating on 10,000 others"
 run $gemel eval $model $data:test --device "$device"
