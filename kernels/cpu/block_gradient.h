@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/elementwise.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
@@ -39,6 +40,9 @@ struct BlockGradient {
   // dy is dz.
   bool plain() const { return !relu && !pool; }
 
+  // What reaches the convolution of the number at `at` of dy.
+  float value(std::ptrdiff_t at) const { return relu ? masked(y[at], dy[at]) : dy[at]; }
+
   // First number of an image of dy, y and argmax.
   std::ptrdiff_t image_at(int image) const { return static_cast<std::ptrdiff_t>(image) * out_h * out_w * k; }
 
@@ -53,9 +57,9 @@ struct BlockGradient {
       float* to = out + (static_cast<std::ptrdiff_t>(i - row) * columns + left - column) * k;
       const float* mask = y + at + (static_cast<std::ptrdiff_t>(i) * q + left) * k;
       const std::ptrdiff_t count = static_cast<std::ptrdiff_t>(right - left) * k;
-      std::ptrdiff_t e = 0;
-      for (; e + kLanes <= count; e += kLanes) store(to + e, masked(load(mask + e), load(to + e)));
-      for (; e < count; ++e) to[e] = masked(mask[e], to[e]);
+      for_each_vector(static_cast<std::size_t>(count), [&](std::size_t e, int lanes) {
+        store_lanes(to + e, masked(load_lanes(mask + e, lanes), load_lanes(to + e, lanes)), lanes);
+      });
     }
   }
 
@@ -68,8 +72,7 @@ struct BlockGradient {
         for (int e = 0; e < k; ++e) {
           const int tap = argmax[from + e], h = 2 * i + tap / 2 - row, w = 2 * j + tap % 2 - column;
           if (h < 0 || h >= rows || w < 0 || w >= columns) continue;
-          out[(static_cast<std::ptrdiff_t>(h) * columns + w) * k + e] =
-              relu ? masked(y[from + e], dy[from + e]) : dy[from + e];
+          out[(static_cast<std::ptrdiff_t>(h) * columns + w) * k + e] = value(from + e);
         }
       }
     }

@@ -149,24 +149,16 @@ Winograd::Shape winograd_shape(const Conv2dShape& s) {
   return {s.n, output_rows(s), output_columns(s), s.k, s.c, 2 - s.pad_h, 2 - s.pad_w, s.h, s.w};
 }
 
-bool takes_winograd(const Conv2dShape& s) {
-  return uses_winograd() && Winograd::fits(s.r, s.s, s.stride_h, s.stride_w, s.k, s.c);
-}
-
 void winograd_dgrad(const Winograd& pass, const Conv2dShape& s, const BlockGradient& dz, const float* w, float* dx) {
   pass.pack_backward(w);
   const auto window = [&](int image, int row, int rows, int column, int columns, float* out) {
     dz.copy_window(image, row, rows, column, columns, out);
   };
-  const auto store_tile = [&](auto size, int image, int i, int j, int c, auto& o) {
-    constexpr int kLanes = decltype(size)::kLanes;
-    const std::ptrdiff_t at = ((static_cast<std::ptrdiff_t>(image) * s.h + 2 * i) * s.w + 2 * j) * s.c + c;
-    GEMEL_UNROLL for (int e = 0; e < 4; ++e) {
-      if (2 * i + e / 2 >= s.h || 2 * j + e % 2 >= s.w) continue;
-      store<kLanes>(dx + at + (static_cast<std::ptrdiff_t>(e / 2) * s.w + e % 2) * s.c, o[e]);
-    }
+  const auto store = [&](auto size, int image, int i, int j, int c, auto& o) {
+    store_tile<decltype(size)::kLanes>(dx + static_cast<std::ptrdiff_t>(image) * s.h * s.w * s.c, s.h, s.w, s.c, i, j,
+                                       c, o);
   };
-  parallel(pass.items(), [&](std::int64_t item, int slot) { pass.run(item, slot, window, store_tile); });
+  parallel(pass.items(), [&](std::int64_t item, int slot) { pass.run(item, slot, window, store); });
 }
 
 }  // namespace

@@ -103,10 +103,6 @@ class DirectForward {
   std::int32_t *in_, *out_, *offsets_;  // of a full band
 };
 
-bool takes_winograd(const Conv2dShape& s) {
-  return uses_winograd() && Winograd::fits(s.r, s.s, s.stride_h, s.stride_w, s.c, s.k);
-}
-
 // The outputs that are stored: all of the convolution's, or those that whole windows cover.
 Winograd::Shape winograd_shape(const ConvBlock& b) {
   const Conv2dShape& s = b.conv;
@@ -136,18 +132,14 @@ void winograd_forward(const Winograd& pass, const ConvBlock& block, const float*
     store<kLanes>(y + at, PoolEpilogue::first_maximum<kLanes>(o, lowest, tap));
     store_bytes<kLanes>(argmax + at, tap, kLanes);
   };
-  const auto store_tile = [&](auto size, int image, int i, int j, int k, auto& o) {
-    constexpr int kLanes = decltype(size)::kLanes;
+  const auto store_all = [&](auto size, int image, int i, int j, int k, auto& o) {
     biased(size, o, k);
-    const std::ptrdiff_t at = ((static_cast<std::ptrdiff_t>(image) * out_h + 2 * i) * out_w + 2 * j) * s.k + k;
-    GEMEL_UNROLL for (int e = 0; e < 4; ++e) {
-      if (2 * i + e / 2 >= out_h || 2 * j + e % 2 >= out_w) continue;
-      store<kLanes>(y + at + (static_cast<std::ptrdiff_t>(e / 2) * out_w + e % 2) * s.k,
-                    StoreEpilogue::at_least(o[e], lowest));
-    }
+    GEMEL_UNROLL for (int e = 0; e < 4; ++e) o[e] = StoreEpilogue::at_least(o[e], lowest);
+    store_tile<decltype(size)::kLanes>(y + static_cast<std::ptrdiff_t>(image) * out_h * out_w * s.k, out_h, out_w, s.k,
+                                       i, j, k, o);
   };
   parallel(pass.items(), [&](std::int64_t item, int slot) {
-    block.pool ? pass.run(item, slot, window, store_pooled) : pass.run(item, slot, window, store_tile);
+    block.pool ? pass.run(item, slot, window, store_pooled) : pass.run(item, slot, window, store_all);
   });
 }
 

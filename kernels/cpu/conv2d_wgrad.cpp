@@ -10,6 +10,7 @@
 // chunk sums into a partial gradient (R*S*C, K) of its own, and the partials are added in order: the same bits on any
 // number of threads. Where a large filter bank allows few partials, the panels are shared out as well.
 #include "kernels/cpu/wgrad_tile.h"
+#include "kernels/cpu/winograd.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
@@ -202,7 +203,7 @@ struct Wgrad {
 }  // namespace
 
 std::size_t dense_wgrad_scratch(const ConvBlock& block) {
-  if (takes_winograd_wgrad(block.conv)) return winograd_wgrad_scratch(block);
+  if (takes_winograd(block.conv)) return winograd_wgrad_scratch(block);
   Carver carver(nullptr);
   const Wgrad pass(block.conv, !block.relu && !block.pool, carver);
   return carver.used();
@@ -211,7 +212,7 @@ std::size_t dense_wgrad_scratch(const ConvBlock& block) {
 void dense_wgrad(const Queue& queue, const ConvBlock& block, const float* x, const float* y, const std::uint8_t* argmax,
                  const float* dy, float* dw, float* db) {
   const Conv2dShape& s = block.conv;
-  if (takes_winograd_wgrad(s)) return winograd_wgrad(queue, block, x, y, argmax, dy, dw, db);
+  if (takes_winograd(s)) return winograd_wgrad(queue, block, x, y, argmax, dy, dw, db);
   const BlockGradient dz(block, y, argmax, dy);
   Carver carver(queue.scratch.data);
   const Wgrad pass(s, dz.plain(), carver);

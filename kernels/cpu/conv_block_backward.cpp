@@ -31,11 +31,7 @@ class SparseWgrad {
         out_h_(block_rows(block)),
         out_w_(block_columns(block)),
         pieces_(row_pieces(s_.r, s_.s * s_.c)) {
-    image_.columns = (2 * out_w_ - 1) * s_.stride_w + s_.s;
-    image_.pixel = s_.c;
-    image_.pitch = std::ptrdiff_t{image_.columns} * s_.c;
-    image_.stride_h = s_.stride_h;
-    image_.stride_w = s_.stride_w;
+    image_ = PaddedImage(s_, (2 * out_w_ - 1) * s_.stride_w + s_.s);
     // Pooled rows of a band: as many as leave its window in L1.
     const auto window = [&](int rows) { return (2 * rows - 1) * s_.stride_h + s_.r; };
     band_ = 1;
@@ -110,7 +106,7 @@ class SparseWgrad {
       for (int j = 0; j < out_w_; ++j, at += s_.k) {
         const std::int32_t window = image_.window(2 * i, 2 * j);
         for (int k = 0; k < s_.k; ++k) {
-          const float v = dz.relu ? masked(dz.y[at + k], dz.dy[at + k]) : dz.dy[at + k];
+          const float v = dz.value(at + k);
           lists[counts[k]] = {window + taps[dz.argmax[at + k]], v};
           counts[k] += v != 0;  // NaN is kept
           bias[k] += v;
@@ -158,12 +154,8 @@ class SparseDgrad {
         out_w_(block_columns(block)),
         pieces_(row_pieces(s_.r, s_.s * s_.c)) {
     // Every window lies inside, and so does the image.
+    image_ = PaddedImage(s_, max((2 * out_w_ - 1) * s_.stride_w + s_.s, s_.w + s_.pad_w));
     image_.rows = max((2 * out_h_ - 1) * s_.stride_h + s_.r, s_.h + s_.pad_h);
-    image_.columns = max((2 * out_w_ - 1) * s_.stride_w + s_.s, s_.w + s_.pad_w);
-    image_.pixel = s_.c;
-    image_.pitch = std::ptrdiff_t{image_.columns} * s_.c;
-    image_.stride_h = s_.stride_h;
-    image_.stride_w = s_.stride_w;
     packed_ = carver.take<float>(static_cast<std::size_t>(s_.k) * s_.r * pieces_.pitch());
     const int slots = slots_for(s_.n);
     image_floats_ = static_cast<std::size_t>(image_.rows) * image_.pitch + kSlack;
@@ -241,7 +233,7 @@ class SparseDgrad {
     for (int pixel = 0; pixel < out_h_ * out_w_; ++pixel, at += s_.k) {
       std::int32_t counts[4] = {0, s_.k, 2 * s_.k, 3 * s_.k};
       for (int k = 0; k < s_.k; ++k) {
-        const float v = dz.relu ? masked(dz.y[at + k], dz.dy[at + k]) : dz.dy[at + k];
+        const float v = dz.value(at + k);
         std::int32_t& count = counts[dz.argmax[at + k]];
         to[count] = {k * filter, v};
         count += v != 0;

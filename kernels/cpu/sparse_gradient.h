@@ -93,9 +93,17 @@ GEMEL_INLINE void add_terms(const Term* term, const Term* end, const float* from
 
 // An image with its border, rows `pitch` floats apart.
 struct PaddedImage {
-  int rows, columns;
-  std::ptrdiff_t pitch;
-  int pixel, stride_h, stride_w;  // floats from pixel to pixel; steps of the windows in pixels
+  int rows = 0, columns = 0;
+  std::ptrdiff_t pitch = 0;
+  int pixel = 0, stride_h = 0, stride_w = 0;  // floats from pixel to pixel; steps of the windows in pixels
+
+  PaddedImage() = default;
+  PaddedImage(const Conv2dShape& s, int columns)
+      : columns(columns),
+        pitch(std::ptrdiff_t{columns} * s.c),
+        pixel(s.c),
+        stride_h(s.stride_h),
+        stride_w(s.stride_w) {}
 
   // Window of output pixel (p,q) of the convolution, from the first row of the image.
   std::int32_t window(int p, int q) const {

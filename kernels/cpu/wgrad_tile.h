@@ -9,7 +9,6 @@
 namespace gemel::GEMEL_DEVICE {
 
 // dw and, if it is not null, db, of a 3x3 convolution of stride 1 by Winograd's way (winograd_wgrad.cpp).
-bool takes_winograd_wgrad(const Conv2dShape&);
 std::size_t winograd_wgrad_scratch(const ConvBlock&);
 void winograd_wgrad(const Queue&, const ConvBlock&, const float* x, const float* y, const std::uint8_t* argmax,
                     const float* dy, float* dw, float* db);

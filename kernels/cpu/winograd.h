@@ -35,6 +35,22 @@ namespace {
 constexpr int kWinogradPositions = 16;
 constexpr int kStripBytes = 192 * 1024;  // transformed inputs and products of a strip, together
 
+// Whether a convolution's passes take this way; the same for all three, in which channels and filters change places.
+inline bool takes_winograd(const Conv2dShape& s) {
+  return uses_winograd() && s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1 && s.c >= 16 && s.k >= 16;
+}
+
+// Stores the 2x2 outputs of tile (i, j), Lanes channels from c on, as far as they lie in `image` (rows, columns, channels).
+template <int Lanes>
+GEMEL_INLINE void store_tile(float* image, int rows, int columns, int channels, int i, int j, int c,
+                             const Vec<Lanes> (&o)[4]) {
+  GEMEL_UNROLL for (int e = 0; e < 4; ++e) {
+    const int row = 2 * i + e / 2, column = 2 * j + e % 2;
+    if (row >= rows || column >= columns) continue;
+    store<Lanes>(image + (static_cast<std::ptrdiff_t>(row) * columns + column) * channels + c, o[e]);
+  }
+}
+
 // Transforms one 3x3 filter a lane: t[4 i + j] = (G g G^T)(i,j), taps `from(r, s)`.
 template <class Taps>
 GEMEL_INLINE void transform_filter(const Taps& from, Vec<kLanes> (&t)[kWinogradPositions]) {
@@ -104,10 +120,6 @@ class Winograd {
   struct Shape {
     int n, h, w, channels, filters, pad_h, pad_w, out_h, out_w;
   };
-
-  static constexpr bool fits(int r, int s, int stride_h, int stride_w, int channels, int filters) {
-    return r == 3 && s == 3 && stride_h == 1 && stride_w == 1 && channels >= 16 && filters >= 16;
-  }
 
   Winograd(const Shape& shape, Carver& carver)
       : s_(shape), tiles_h_(divide_up(s_.out_h, 2)), tiles_w_(divide_up(s_.out_w, 2)) {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/cpu.h"
+#include "tests/kernels/cpu/native_tables.h"
 #include "tests/reference/run_case.h"
 
 namespace gemel {
@@ -18,24 +18,16 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-class NativeDistances : public testing::TestWithParam<std::string_view> {
+class NativeDistances : public NativeTables {
  protected:
-  void SetUp() override {
-    kernels_ = cpu::kernels_for(GetParam());
-    if (kernels_ == nullptr) GTEST_SKIP() << "this processor (or this build) has no " << GetParam();
-  }
-
   std::vector<float> pairwise(int n, int m, int d, const float* a, const float* b, bool squared = true) const {
     std::vector<float> distance(static_cast<std::size_t>(n) * m, std::nanf(""));
     kernels_->pairwise_distance(Queue{}, n, m, d, a, b, squared, distance.data());
     return distance;
   }
-
-  const Kernels* kernels_ = nullptr;
 };
 
-INSTANTIATE_TEST_SUITE_P(Isa, NativeDistances, testing::ValuesIn(cpu::kIsaNames),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Isa, NativeDistances, testing::ValuesIn(cpu::kIsaNames), isa_test_name);
 
 // Rows of `d` floats at every distance from each other that f32 can tell: row i is offset + normal numbers + those of a
 // row before it, more or less of them.

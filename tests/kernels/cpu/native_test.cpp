@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cpu/cpu.h"
 #include "kernels/simt/launch_error.h"
 #include "kernels/simt/thread_pool.h"
+#include "tests/kernels/cpu/native_tables.h"
 #include "tests/reference/run_case.h"
 
 namespace gemel {
@@ -34,17 +34,9 @@ class Threads {
   int before_;
 };
 
-class NativeKernels : public testing::TestWithParam<std::string_view> {
- protected:
-  void SetUp() override {
-    kernels_ = cpu::kernels_for(GetParam());
-    if (kernels_ == nullptr) GTEST_SKIP() << "this processor (or this build) has no " << GetParam();
-  }
-  const Kernels* kernels_ = nullptr;
-};
+class NativeKernels : public NativeTables {};
 
-INSTANTIATE_TEST_SUITE_P(Isa, NativeKernels, testing::ValuesIn(cpu::kIsaNames),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Isa, NativeKernels, testing::ValuesIn(cpu::kIsaNames), isa_test_name);
 
 bool same_bits(const reference::Values& a, const reference::Values& b) {
   for (const auto& [name, values] : a) {

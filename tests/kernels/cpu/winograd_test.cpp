@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/cpu.h"
+#include "tests/kernels/cpu/native_tables.h"
+#include "tests/reference/conv2d_loops.h"
 #include "tests/reference/run_case.h"
 
 namespace gemel {
@@ -30,17 +31,9 @@ class WinogradSwitch {
   bool before_;
 };
 
-class WinogradTest : public testing::TestWithParam<std::string_view> {
- protected:
-  void SetUp() override {
-    kernels_ = cpu::kernels_for(GetParam());
-    if (kernels_ == nullptr) GTEST_SKIP() << "this processor (or this build) has no " << GetParam();
-  }
-  const Kernels* kernels_ = nullptr;
-};
+class WinogradTest : public NativeTables {};
 
-INSTANTIATE_TEST_SUITE_P(Isa, WinogradTest, testing::ValuesIn(cpu::kIsaNames),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Isa, WinogradTest, testing::ValuesIn(cpu::kIsaNames), isa_test_name);
 
 // The case of y or dx from numbers filled as `fill` says, 3x3, stride 1.
 OpCase convolution(const std::string& op, const Conv2dShape& s, const reference::Fill& fill) {
@@ -60,23 +53,8 @@ OpCase convolution(const std::string& op, const Conv2dShape& s, const reference:
     const std::vector<double>&in = v.at("in"), &w = v.at("w");
     std::vector<double>& out = v.at("out");
     out.assign(out.size(), 0.0);
-    const auto at = [](int n, int h, int w, int c, int rows, int columns, int channels) {
-      return ((static_cast<std::size_t>(n) * rows + h) * columns + w) * channels + c;
-    };
-    for (int n = 0; n < s.n; ++n)
-      for (int p = 0; p < s.p(); ++p)
-        for (int q = 0; q < s.q(); ++q)
-          for (int r = 0; r < 3; ++r)
-            for (int t = 0; t < 3; ++t) {
-              const int h = p + r - s.pad_h, u = q + t - s.pad_w;
-              if (h < 0 || h >= s.h || u < 0 || u >= s.w) continue;
-              for (int k = 0; k < s.k; ++k)
-                for (int e = 0; e < s.c; ++e) {
-                  const double weight = w[at(k, r, t, e, 3, 3, s.c)];
-                  const std::size_t x = at(n, h, u, e, s.h, s.w, s.c), y = at(n, p, q, k, s.p(), s.q(), s.k);
-                  out[forward ? y : x] += in[forward ? x : y] * weight;
-                }
-            }
+    reference::for_each_product(
+        s, [&](std::size_t x, std::size_t f, std::size_t y) { out[forward ? y : x] += in[forward ? x : y] * w[f]; });
   };
   return c;
 }
