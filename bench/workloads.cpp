@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "bench/measure.h"
+#include "bench/spot_check.h"
 #include "engine/random.h"
 #include "layers/network.h"
 
@@ -120,32 +121,9 @@ struct Product {
   Buffer a, b, y, scratch;
 };
 
-// Some hundred entries of y (n,m) against `entry(row of a, row of b, d)` in double.
-template <class Entry>
-std::string compare(Product& product, int n, int m, int d, const Entry& entry) {
+std::string check(Product& product, int n, int m, int d, double (*entry)(const float*, const float*, int)) {
   const std::vector<float> y = download(product.device, product.stream, product.y.f32(), std::size_t(n) * m);
-  for (int t = 0; t < 200; ++t) {
-    const int i = (t * 7919) % n, j = (t * 104729) % m;
-    const double want =
-        entry(product.host_a.data() + std::size_t(i) * d, product.host_b.data() + std::size_t(j) * d, d);
-    const double error = std::abs(y[std::size_t(i) * m + j] - want);
-    if (!(error <= 1e-4 * std::sqrt(double(d)))) {
-      return concat("entry ", i, ", ", j, " is ", y[std::size_t(i) * m + j], " instead of ", want);
-    }
-  }
-  return "";
-}
-
-double distance(const float* a, const float* b, int d) {
-  double sum = 0;
-  for (int k = 0; k < d; ++k) sum += (double(a[k]) - b[k]) * (double(a[k]) - b[k]);
-  return std::sqrt(sum);
-}
-
-double dot(const float* a, const float* b, int d) {
-  double sum = 0;
-  for (int k = 0; k < d; ++k) sum += double(a[k]) * b[k];
-  return sum;
+  return spot_check(y.data(), product.host_a.data(), product.host_b.data(), n, m, d, entry);
 }
 
 PreparedWorkload prepare_pairwise(Device& device) {
@@ -155,7 +133,7 @@ PreparedWorkload prepare_pairwise(Device& device) {
     p->device.kernels().pairwise_distance(p->queue(), kRows, kRows, kDim, p->a.f32(), p->b.f32(), false, p->y.f32());
   };
   call();
-  return {.problem = compare(*p, kRows, kRows, kDim, distance), .call = call, .stream = &p->stream};
+  return {.problem = check(*p, kRows, kRows, kDim, distance), .call = call, .stream = &p->stream};
 }
 
 PreparedWorkload prepare_gemm(Device& device) {
@@ -167,7 +145,7 @@ PreparedWorkload prepare_gemm(Device& device) {
     p->device.kernels().linear_fprop(p->queue(), kShape, p->a.f32(), p->b.f32(), nullptr, nullptr, p->y.f32());
   };
   call();
-  return {.problem = compare(*p, kSize, kSize, kSize, dot), .call = call, .stream = &p->stream};
+  return {.problem = check(*p, kSize, kSize, kSize, dot), .call = call, .stream = &p->stream};
 }
 
 // The loss of all pairs and its gradient, in one call. Checked: row 0's loss.

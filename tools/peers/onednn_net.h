@@ -93,6 +93,9 @@ class Net {
   template <class Primitive>
   void weight_gradient(const typename Primitive::primitive_desc& description, const memory& x, const memory& dy,
                        const Parameter& weight, const Parameter& bias);
+  template <class Primitive>
+  memory input_gradient(const typename Primitive::primitive_desc& description, const memory& dy,
+                        const Parameter& weight);
   dnnl::primitive_attr fused(bool relu) const {
     dnnl::primitive_attr attributes;
     dnnl::post_ops operations;
@@ -142,6 +145,17 @@ inline void Net::weight_gradient(const typename Primitive::primitive_desc& descr
       {dnnl::reorder(gradient, weight.gradient), {{DNNL_ARG_FROM, gradient}, {DNNL_ARG_TO, weight.gradient}}});
 }
 
+template <class Primitive>
+inline memory Net::input_gradient(const typename Primitive::primitive_desc& description, const memory& dy,
+                                  const Parameter& weight) {
+  const memory weights = reordered(weight.value, description.weights_desc(), backward_);
+  const memory dy_here = reordered(dy, description.diff_dst_desc(), backward_);
+  memory dx(description.diff_src_desc(), engine_);
+  backward_.push_back(
+      {Primitive(description), {{DNNL_ARG_DIFF_DST, dy_here}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, dx}}});
+  return dx;
+}
+
 inline void Net::conv(int k, int r, int pad, bool relu) {
   const bool first = forward_.empty();
   const memory::dim c = dims_[1], p = dims_[2] + 2 * pad - r + 1, q = dims_[3] + 2 * pad - r + 1;
@@ -175,12 +189,7 @@ inline void Net::conv(int k, int r, int pad, bool relu) {
     if (first) return memory();
     const dnnl::convolution_backward_data::primitive_desc back(
         {automatic, x_any, w_any, y_any, stride, padding, padding}, engine_, hint);
-    const memory weights = reordered(parameters_[w].value, back.weights_desc(), backward_);
-    const memory dy_here = reordered(dy, back.diff_dst_desc(), backward_);
-    memory dx(back.diff_src_desc(), engine_);
-    backward_.push_back({dnnl::convolution_backward_data(back),
-                         {{DNNL_ARG_DIFF_DST, dy_here}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, dx}}});
-    return dx;
+    return input_gradient<dnnl::convolution_backward_data>(back, dy, parameters_[w]);
   });
 }
 
@@ -237,12 +246,7 @@ inline void Net::linear(int out, bool relu) {
     weight_gradient<dnnl::inner_product_backward_weights>({{x_any, w_any, b_any, y_any}, engine_, hint}, x, dy,
                                                           parameters_[w], parameters_[b]);
     const dnnl::inner_product_backward_data::primitive_desc back({x_any, w_any, y_any}, engine_, hint);
-    const memory weights = reordered(parameters_[w].value, back.weights_desc(), backward_);
-    const memory dy_here = reordered(dy, back.diff_dst_desc(), backward_);
-    memory dx(back.diff_src_desc(), engine_);
-    backward_.push_back({dnnl::inner_product_backward_data(back),
-                         {{DNNL_ARG_DIFF_DST, dy_here}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, dx}}});
-    return dx;
+    return input_gradient<dnnl::inner_product_backward_data>(back, dy, parameters_[w]);
   });
 }
 

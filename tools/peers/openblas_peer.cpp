@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // OpenBLAS: a matrix product, and pairwise distances as people build them on one (||a||^2 + ||b||^2 - 2ab).
-//   g++ -std=c++20 -O3 -march=native -fopenmp openblas_peer.cpp -lopenblas        Debian: libopenblas-dev
+//   g++ -std=c++20 -O3 -march=native -fopenmp -I../.. openblas_peer.cpp -lopenblas        Debian: libopenblas-dev
 #include <cblas.h>
 
+#include "bench/spot_check.h"
 #include "peer.h"
 
 namespace {
@@ -29,18 +30,6 @@ void distances(int n, int m, int d, const std::vector<float>& a, const std::vect
   }
 }
 
-double distance(const float* a, const float* b, int d) {
-  double sum = 0;
-  for (int k = 0; k < d; ++k) sum += (double(a[k]) - b[k]) * (double(a[k]) - b[k]);
-  return std::sqrt(sum);
-}
-
-double dot(const float* a, const float* b, int d) {
-  double sum = 0;
-  for (int k = 0; k < d; ++k) sum += double(a[k]) * b[k];
-  return sum;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -53,7 +42,9 @@ int main(int argc, char** argv) {
     std::vector<float> y(kRows * kRows);
     auto call = [&] { distances(kRows, kRows, kDim, a, b, y); };
     call();
-    results.add("pairwise/4096x4096x128", peer::compare(y, a, b, kRows, kRows, kDim, distance), call);
+    results.add("pairwise/4096x4096x128",
+                gemel::bench::spot_check(y.data(), a.data(), b.data(), kRows, kRows, kDim, gemel::bench::distance),
+                call);
   }
   if (results.wants("sgemm/2048")) {
     constexpr int kSize = 2048;
@@ -61,7 +52,8 @@ int main(int argc, char** argv) {
     std::vector<float> y(kSize * kSize);
     auto call = [&] { product(kSize, kSize, kSize, 1, a.data(), b.data(), y.data()); };
     call();
-    results.add("sgemm/2048", peer::compare(y, a, b, kSize, kSize, kSize, dot), call);
+    results.add("sgemm/2048",
+                gemel::bench::spot_check(y.data(), a.data(), b.data(), kSize, kSize, kSize, gemel::bench::dot), call);
   }
   return results.print();
 }

@@ -96,19 +96,6 @@ class Results {
   std::vector<std::string> wanted_;
 };
 
-// Some hundred entries of y (n,m) against `entry(row of a, row of b, d)` in double. Empty: close.
-template <class Entry>
-std::string compare(const std::vector<float>& y, const std::vector<float>& a, const std::vector<float>& b, int n, int m,
-                    int d, const Entry& entry) {
-  for (int t = 0; t < 200; ++t) {
-    const std::size_t i = static_cast<std::size_t>(t) * 7919 % n, j = static_cast<std::size_t>(t) * 104729 % m;
-    const double want = entry(&a[i * d], &b[j * d], d);
-    const double error = std::abs(y[i * m + j] - want);
-    if (!(error <= 1e-4 * std::sqrt(double(d)))) return "entry " + std::to_string(i) + ", " + std::to_string(j);
-  }
-  return "";
-}
-
 // ---- losses: rows of e (n,d) -> mean loss and its gradient de (n,d), as kernels/kernels.h defines them.
 
 // Rows i and i + n/2 are a pair, of the same identity where `same` says so; margin 1 (Hadsell, Chopra, LeCun 2006).

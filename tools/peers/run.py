@@ -67,13 +67,13 @@ def find_torch(try_compile):
 
 def build_peer(name, out):
     program, source = out / f"{name}_peer", HERE / f"{name}_peer.cpp"
-    if program.exists() and program.stat().st_mtime > max(f.stat().st_mtime for f in (*HERE.glob("*.h"), source)):
+    if program.exists() and program.stat().st_mtime > max(f.stat().st_mtime for f in (*HERE.glob("*.h"), ROOT / "bench" / "spot_check.h", source)):
         return [program]
     libraries, packages = SOURCES[name]
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise Missing(f"no compiler {compiler}; CXX names another")
-    command = [compiler, "-std=c++20", "-O3", "-march=native", "-fopenmp", source, "-o", program, *libraries]
+    command = [compiler, "-std=c++20", "-O3", "-march=native", "-fopenmp", f"-I{ROOT}", source, "-o", program, *libraries]
     say(f"building {program.name}")
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode != 0:
