@@ -12,10 +12,9 @@
 // the rows of J for the gradient of I, transposed with the rows of I for that of J. 1.5 n^2 d multiply-adds in all,
 // where the two products over all pairs have 2 n^2 d; nothing of size (n,n) is ever in memory.
 //
-// Replaces the executor's kernels: 1024 rows of 128 columns take 5.2 ms instead of 195; 4096 rows 84 to 99, that is 43 to
-// 51 ms on two cores, where PyTorch 2.15 took 2,077 ms of CPU time for the loss from its cdist with autograd, and 2,181
-// for the same with the distances from a product (Zen 3 EPYC, AVX2, g++ 12, same run, CPU time). At 1024 rows this is
-// 93 % of the multiply-add peak if the two full products are counted, 70 % of it in what is really computed.
+// Replaces the executor's kernels: 1024 rows of 128 columns take 5.2 ms instead of 195, 93 % of the multiply-add peak if
+// the two full products are counted, 70 % of it in what is really computed (Zen 3 EPYC, AVX2, g++ 12, CPU time). Beside
+// PyTorch: docs/results/cpu.md, by tools/peers.
 //
 // Numerics   both products are taken of the rows less their mean, which changes neither distance nor gradient: rows
 //            that are far from the origin and near each other keep their digits, and few of their distances cancel.

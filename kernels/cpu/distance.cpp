@@ -7,8 +7,8 @@
 // rows of b, packed transposed.
 //
 // Replaces the executor's tiled kernel: 512 x 512 distances of 128 columns take 0.84 ms instead of 24, 71 % of the
-// multiply-add peak, and 4096 x 4096 64 ms (61 %, where PyTorch 2.15's cdist took 184 in the same run). Where all of
-// them cancel, 512 x 512 take 2.8 ms (Zen 3 EPYC, AVX2, g++ 12, CPU time: two cores need half of it).
+// multiply-add peak (Zen 3 EPYC, AVX2, g++ 12, CPU time). Beside PyTorch and OpenBLAS: docs/results/cpu.md, by
+// tools/peers.
 //
 // Work     an item is kRows rows of a with up to kMostPanels panels of b, so that a row's norm and a packed panel serve
 //          many pairs. Columns beyond kDepth are a next piece; the tile's sums wait in a buffer.

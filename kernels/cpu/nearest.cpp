@@ -7,9 +7,7 @@
 // they lie and once for kQueries queries. So one query is bound by memory, 64 are by arithmetic.
 //
 // Replaces the executor's kernel: 64 queries in 10,000 rows of 128 columns, k = 10, take 2.4 ms instead of 65 (60 % of
-// the multiply-add peak). In 1,000,000 rows 64 queries take 224 ms and one 47, 11 GB/s a core where a plain sum of the
-// rows reads 14; PyTorch 2.15's cdist and topk took 1,566 and 888 in the same run (Zen 3 EPYC, AVX2, g++ 12, CPU time:
-// two cores need half of it).
+// the multiply-add peak; Zen 3 EPYC, AVX2, g++ 12, CPU time).
 //
 // Work     an item is kQueries queries with one of at most kMostChunks runs of rows of b. Its list of the best k of
 //          every query is sorted and small; the tile's distances are compared with the last of it, a vector of queries

@@ -21,8 +21,8 @@
 // exchanged). Work: an item is a band of rows of tiles of one image, cut into strips of tiles that stay in L2.
 //
 // Numerics  the transforms add and subtract before they multiply, but a result is 16 chains of C products instead of one
-//           of 9 C: on normal and on positive numbers the root mean square error is 0.5 to 0.8 of the plain sum's, for C
-//           from 16 to 512 (tests/kernels/cpu/winograd_test.cpp holds it to 1). An infinite or NaN input spreads over its
+//           of 9 C: on normal and on positive numbers the root mean square error is no larger than the plain sum's
+//           (tests/kernels/cpu/winograd_test.cpp holds it to that, for C from 16 to 512). An infinite or NaN input spreads over its
 //           tile. A tile's bits depend on nothing but the tile.
 #pragma once
 
