@@ -71,6 +71,22 @@ struct LinearShape {
 
 enum class Activation : std::uint8_t { none, relu, sigmoid };
 
+// Batch normalisation's numbers. The running averages move by `momentum` towards a batch's mean and unbiased variance.
+struct BatchNormParams {
+  float epsilon = 1e-5f, momentum = 0.1f;
+};
+
+// y (N,H,W,C) = main (N,main_h,main_w,main_c) + skip (N,skip_h,skip_w,skip_c). Each side of y is the larger of the two;
+// what an operand lacks counts as 0 (dlib's add_prev).
+struct ResidualShape {
+  int n;
+  int main_h, main_w, main_c;
+  int skip_h, skip_w, skip_c;
+  constexpr int h() const { return main_h > skip_h ? main_h : skip_h; }
+  constexpr int w() const { return main_w > skip_w ? main_w : skip_w; }
+  constexpr int c() const { return main_c > skip_c ? main_c : skip_c; }
+};
+
 // Average pooling divides by r*s always, or by the taps that lie inside the image.
 enum class PadCount : std::uint8_t { include, exclude };
 
@@ -97,6 +113,40 @@ struct TripletParams {
   bool squared = true;       // margin between d^2 (FaceNet) or between d (Hermans)
   bool soft_margin = false;  // ln(1 + exp(.)) instead of max(0, margin + .)
 };
+
+// Losses over all pairs of a batch from similarities s (cosines, or dot products). P(i): the other rows of i's label,
+// A(i): all other rows, N(i) = A(i) - P(i). Rows whose P(i) is empty do not count.
+//   nt_xent           per i and p in P(i): -log(e^{s_ip/t} / (e^{s_ip/t} + sum_{n in N(i)} e^{s_in/t})), the mean over
+//                     all (i, p)                       Sohn 2016 eq. 6 (N-pair: dot products, t = 1), Chen et al. 2020
+//                                                      (cosines)
+//   supcon            per i: -1/|P(i)| sum_{p in P(i)} log(e^{s_ip/t} / sum_{a in A(i)} e^{s_ia/t})
+//                                                      Khosla et al. 2020, eq. 2
+//   multi_similarity  per i: log(1 + sum_{p in P'(i)} e^{-alpha (s_ip - lambda)}) / alpha
+//                          + log(1 + sum_{n in N'(i)} e^{beta (s_in - lambda)}) / beta, where P' holds the positives
+//                     with s_ip - epsilon < max_N s_in and N' the negatives with s_in + epsilon > min_P s_ip; rows
+//                     without negatives do not count       Wang et al. 2019, eqs. 10 to 15
+enum class Similarity : std::uint8_t { nt_xent, supcon, multi_similarity };
+struct SimilarityParams {
+  Similarity kind = Similarity::nt_xent;
+  float temperature = 0.1f;
+  float alpha = 2, beta = 50, lambda = 0.5f, epsilon = 0.1f;
+};
+
+// Softmax cross-entropy on logits z_j = scale * s_j, for the true class y of
+//   none     scale * s_y
+//   arcface  scale * cos(theta_y + margin), s_y = cos theta_y; past pi: scale * (s_y - margin sin(margin))
+//            Deng et al. 2019, eq. 3
+//   cosface  scale * (s_y - margin)                    Wang et al. 2018, eq. 4
+enum class SoftmaxMargin : std::uint8_t { none, arcface, cosface };
+struct SoftmaxParams {
+  SoftmaxMargin kind = SoftmaxMargin::none;
+  float scale = 1, margin = 0;
+};
+
+// Distances with a learnt weight w_i a dimension: sum_i w_i t(a_i, b_i).
+//   l1    t = |a - b|                                  Koch, Zemel, Salakhutdinov 2015, sec. 3.1
+//   chi2  t = (a - b)^2 / (|a| + |b|), 0 where a = b = 0   Taigman et al. 2014, sec. 4.1 (features that are not negative)
+enum class Weighted : std::uint8_t { l1, chi2 };
 
 // Learning rate at step t (0-based): linear warm-up over `warmup` steps, then the decay over the rest up to `total`
 // steps.
@@ -135,6 +185,24 @@ struct ImageShape {
   float deviation[4] = {1, 1, 1, 1};
 };
 
+// What happens to each picture of a batch before it is normalised: an affine map about its centre, flips, changes of
+// light, noise; drawn anew for every row of every step, by Philox from (seed, step, row). Of the affine parts each is
+// used with `probability` by itself; the values are uniform in the ranges.
+struct Augmentation {
+  float rotate = 0;                     // degrees to either side
+  float shear = 0;                      // tangent, to either side, along x
+  float scale_low = 1, scale_high = 1;  // one factor for both axes
+  float shift_x = 0, shift_y = 0;       // pixels to either side
+  float probability = 1;                // of each of the four parts above
+  float flip = 0;                       // probability of mirroring left and right
+  float brightness = 0, contrast = 0;   // pixels / 255: (v - 0.5) * (1 + U(-contrast, contrast)) + 0.5 + U(-b, b)
+  float noise = 0;                      // deviation of the normal noise added to each pixel / 255
+  bool any() const {
+    return rotate != 0 || shear != 0 || scale_low != 1 || scale_high != 1 || shift_x != 0 || shift_y != 0 ||
+           flip != 0 || brightness != 0 || contrast != 0 || noise != 0;
+  }
+};
+
 struct Kernels {
   const char* name;
 
@@ -159,6 +227,13 @@ struct Kernels {
   std::size_t (*conv_block_packed_bytes)(const ConvBlock&);
   void (*conv_block_pack)(Queue, const ConvBlock&, const float* w, void* packed);
 
+  // ---- locally connected: a convolution whose filters are each place's own. w, dw (P,Q,K,R,S,C); bias, db (P,Q,K) may
+  // be null.
+  std::size_t (*local2d_scratch)(const Conv2dShape&);  // enough for each of the three passes
+  void (*local2d_fprop)(Queue, const Conv2dShape&, const float* x, const float* w, const float* bias, float* y);
+  void (*local2d_dgrad)(Queue, const Conv2dShape&, const float* dy, const float* w, float* dx);
+  void (*local2d_wgrad)(Queue, const Conv2dShape&, const float* x, const float* dy, float* dw, float* db);
+
   // ---- fully connected. bias, db may be null; packed as for conv_block_forward.
   std::size_t (*linear_scratch)(const LinearShape&);
   std::size_t (*linear_packed_bytes)(const LinearShape&);
@@ -180,6 +255,39 @@ struct Kernels {
   void (*activation_forward)(Queue, Activation, std::size_t count, const float* x, float* y);
   void (*activation_backward)(Queue, Activation, std::size_t count, const float* y, const float* dy, float* dx);
 
+  // Dropout (Srivastava et al. 2014), forward and, on dy, backward: each element is 0 with probability `rate`, else
+  // x / (1 - rate). Element i of step t is decided by Philox (key: seed, counter: (i / 4, t), stream) alone. step null:
+  // step 0. y may alias x.
+  void (*dropout)(Queue, std::size_t count, float rate, std::uint64_t seed, std::uint32_t stream, const StepState* step,
+                  const float* x, float* y);
+
+  // ---- per channel, over M rows of C (M = N*H*W). y may alias x, dx may alias dy, unless backward reads x.
+  // y = x * scale[c] + shift[c]. dx, or dscale and dshift together, may be null.
+  std::size_t (*channel_scratch)(std::size_t m, int c);  // enough for each backward below and batch_norm_forward
+  void (*affine_forward)(Queue, std::size_t m, int c, const float* x, const float* scale, const float* shift, float* y);
+  void (*affine_backward)(Queue, std::size_t m, int c, const float* x, const float* scale, const float* dy, float* dx,
+                          float* dscale, float* dshift);
+  // y = gamma (x - mean) / sqrt(variance + epsilon) + beta over the batch (Ioffe & Szegedy 2015, algorithm 1). mean and
+  // inverse_deviation (C) are what backward needs; the running averages are updated. Both twins are in the batch: each
+  // row's output depends on all others.
+  void (*batch_norm_forward)(Queue, std::size_t m, int c, const BatchNormParams&, const float* x, const float* gamma,
+                             const float* beta, float* y, float* mean, float* inverse_deviation, float* running_mean,
+                             float* running_variance);
+  void (*batch_norm_backward)(Queue, std::size_t m, int c, const float* x, const float* gamma, const float* mean,
+                              const float* inverse_deviation, const float* dy, float* dx, float* dgamma, float* dbeta);
+  // What it is once trained, as an affine: scale = gamma / sqrt(running_variance + epsilon), shift = beta -
+  // running_mean * scale.
+  void (*batch_norm_fold)(Queue, int c, float epsilon, const float* gamma, const float* beta, const float* running_mean,
+                          const float* running_variance, float* scale, float* shift);
+  // y = x > 0 ? x : slope[c] * x (He et al. 2015, eq. 1).
+  void (*prelu_forward)(Queue, std::size_t m, int c, const float* x, const float* slope, float* y);
+  void (*prelu_backward)(Queue, std::size_t m, int c, const float* x, const float* slope, const float* dy, float* dx,
+                         float* dslope);
+
+  // ---- residual sums. Backward: dmain and dskip are dy's parts that lie inside them; either may be null.
+  void (*residual_add)(Queue, const ResidualShape&, const float* main, const float* skip, float* y);
+  void (*residual_split)(Queue, const ResidualShape&, const float* dy, float* dmain, float* dskip);
+
   // ---- rows of (N,D): y = x / max(||x||, epsilon); inverse_norm (N) is what backward needs.
   void (*l2_normalize_forward)(Queue, int n, int d, float epsilon, const float* x, float* y, float* inverse_norm);
   void (*l2_normalize_backward)(Queue, int n, int d, const float* y, const float* inverse_norm, const float* dy,
@@ -197,6 +305,12 @@ struct Kernels {
   void (*nearest)(Queue, int n, int m, int d, int k, const float* a, const float* b, bool squared, float* distance,
                   std::int32_t* index);
 
+  // Row i of a with row i of b: distance (N); and all pairs: distance (N,M). Weights w (D). Equal rows: exactly 0.
+  void (*weighted_distance)(Queue, int n, int d, Weighted, const float* w, const float* a, const float* b,
+                            float* distance);
+  void (*weighted_pairwise)(Queue, int n, int m, int d, Weighted, const float* w, const float* a, const float* b,
+                            float* distance);
+
   // ---- losses. Rows i and i + n of e (2n,D) are a pair, of the same identity where their labels (2n) are equal.
   // One kernel: distance (n), loss (n, per pair), active (n: 1 where the loss is not 0) and de (2n,D), scaled by 1/n.
   void (*contrastive)(Queue, int n, int d, Contrastive, float margin, const float* e, const std::int32_t* labels,
@@ -213,6 +327,25 @@ struct Kernels {
   // divide by.
   void (*triplet)(Queue, int n, const TripletParams&, const float* distance2, const std::int32_t* labels, float* g,
                   float* loss, float* count, float* active);
+  // Over pairs as `contrastive`: P(different) = 1 / (1 + e^{-(distance - t)}), cross-entropy, t one float, weights w (D).
+  // distance (n), loss (n), active (n: 1 where the answer is wrong), de (2n,D), and dw (D), dt (1), which accumulate; all
+  // scaled by 1/n.
+  std::size_t (*weighted_cross_entropy_scratch)(int n, int d);
+  void (*weighted_cross_entropy)(Queue, int n, int d, Weighted, const float* w, const float* t, const float* e,
+                                 const std::int32_t* labels, float* distance, float* loss, float* active, float* de,
+                                 float* dw, float* dt);
+  // From similarities (n,n), whose diagonal is not read, and labels (n), as `triplet`: coefficients g (n,n) = dL/ds,
+  // unscaled, and per row the sum of losses, what it counts for, and how much of that is active: nt_xent counts (i, p),
+  // active where p is not the most similar of {p} and N(i); the others count rows, active where the loss is not 0
+  // (multi_similarity) or the most similar row is none of P(i) (supcon).
+  void (*similarity_loss)(Queue, int n, const SimilarityParams&, const float* similarity, const std::int32_t* labels,
+                          float* g, float* loss, float* count, float* active);
+  // de (n,D): de_i = scale * sum_j (g_ij + g_ji) e_j, g_ii = 0: the gradient of dot products.
+  void (*similarity_backward)(Queue, int n, int d, const float* e, const float* g, const float* scale, float* de);
+  // similarity (n,classes), labels (n) in [0, classes) -> loss (n), active (n: 1 where another class has a logit at least
+  // as large), dsimilarity (n,classes), scaled by 1/n.
+  void (*softmax_cross_entropy)(Queue, int n, int classes, const SoftmaxParams&, const float* similarity,
+                                const std::int32_t* labels, float* loss, float* active, float* dsimilarity);
   // de (n,D): de_i = scale * sum_j (g_ij + g_ji) 2 (e_i - e_j); scale is one float in device memory.
   void (*pairwise_backward)(Queue, int n, int d, const float* e, const float* g, const float* scale, float* de);
   // Adds mean loss sum(loss)/sum(count) and the active share sum(active)/sum(total) to `state`, in a fixed order, and
@@ -232,6 +365,10 @@ struct Kernels {
   // ---- images. index null: rows 0..n-1. Else row i is index[cursor * n + i] of the data set (cursor null: 0).
   void (*image_to_float)(Queue, const ImageShape&, const std::uint8_t* images, const std::int32_t* index,
                          const std::int32_t* cursor, float* y);
+  // The same for training, each picture augmented: row i is index[step->cursor * n + i] (index null: row i). Bilinear
+  // sampling; what lies outside of a picture is its nearest border pixel. Nothing asked for: image_to_float, to the bit.
+  void (*image_augment)(Queue, const ImageShape&, const Augmentation&, std::uint64_t seed, const std::uint8_t* images,
+                        const std::int32_t* index, const StepState* step, float* y);
   void (*gather_labels)(Queue, int n, const std::int32_t* labels, const std::int32_t* index, const std::int32_t* cursor,
                         std::int32_t* y);
 };

@@ -85,26 +85,21 @@ std::vector<std::uint64_t> draw(std::uint64_t bound, std::uint64_t count, Random
 
 // Distances of the listed rows of (n, d), on the device that will judge pairs later, by the kernel that will.
 std::vector<float> pair_distances(TwinEncoder& encoder, std::span<const float> embeddings, const PairList& pairs) {
-  Device& device = encoder.device();
-  Stream& stream = encoder.stream();
   const auto d = static_cast<std::size_t>(encoder.network().embedding_size());
-  const std::size_t strip = std::min(kStripRows, pairs.a.size());
-  const Buffer a(device, strip * d * sizeof(float)), b(device, a.bytes()), distance(device, strip * sizeof(float));
-  std::vector<float> gathered(strip * d), distances(pairs.a.size());
-  auto upload = [&](const Buffer& to, const std::vector<std::int32_t>& rows, std::size_t first, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto row = static_cast<std::size_t>(rows[first + i]);
-      std::copy_n(embeddings.data() + row * d, d, gathered.data() + i * d);
+  const auto gather = [&](std::span<const std::int32_t> rows) {
+    std::vector<float> gathered(rows.size() * d);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::copy_n(embeddings.data() + static_cast<std::size_t>(rows[i]) * d, d, gathered.data() + i * d);
     }
-    device.upload(stream, to.data(), gathered.data(), count * d * sizeof(float));
+    return gathered;
   };
-  for (std::size_t first = 0; first < distances.size(); first += strip) {
-    const std::size_t count = std::min(strip, distances.size() - first);
-    upload(a, pairs.a, first, count);
-    upload(b, pairs.b, first, count);
-    device.kernels().paired_distance(device.queue(stream), static_cast<int>(count), static_cast<int>(d), a.f32(),
-                                     b.f32(), distance.f32());
-    device.download(stream, distances.data() + first, distance.f32(), count * sizeof(float));
+  const std::span a(pairs.a), b(pairs.b);
+  std::vector<float> distances;
+  for (std::size_t first = 0; first < a.size(); first += kStripRows) {
+    const std::size_t count = std::min(kStripRows, a.size() - first);
+    const std::vector<float> strip =
+        encoder.distances(gather(a.subspan(first, count)), gather(b.subspan(first, count)));
+    distances.insert(distances.end(), strip.begin(), strip.end());
   }
   return distances;
 }

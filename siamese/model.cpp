@@ -15,7 +15,6 @@ namespace gemel {
 namespace {
 
 constexpr const char* kFormat = "1";
-constexpr const char* kDistance = "l2";
 
 std::string float_text(float value) {
   std::array<char, 32> text{};
@@ -54,6 +53,14 @@ class Metadata {
     return value;
   }
 
+  Metric::Kind metric() const {
+    try {
+      return Metric::parse(get("gemel.distance"));
+    } catch (const InputError& error) {
+      fail(concat("measures distance by an ", error.what()));
+    }
+  }
+
  private:
   const std::map<std::string, std::string>& values_;
   const std::string& file_;
@@ -77,12 +84,13 @@ void allocate(Network& network, Device& device, std::uint64_t seed) {
 
 }  // namespace
 
-Model::Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed)
+Model::Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed, Metric::Kind metric)
     : network_(std::make_unique<Network>(std::move(network))) {
+  Metric::declare(metric, network_->embedding_size(), network_->parameters());
   allocate(*network_, device, seed);
   info.network = network_->text();
   info.preprocessing = preprocessing;
-  encoder_ = std::make_unique<TwinEncoder>(*network_, device, std::move(preprocessing));
+  encoder_ = std::make_unique<TwinEncoder>(*network_, device, std::move(preprocessing), metric);
 }
 
 Model Model::load(const std::filesystem::path& path, Device& device) {
@@ -92,17 +100,16 @@ Model Model::load(const std::filesystem::path& path, Device& device) {
   if (const std::string& format = metadata.get("gemel.format"); format != kFormat) {
     metadata.fail(concat("has model format '", format, "'; this build reads format ", kFormat));
   }
-  if (const std::string& distance = metadata.get("gemel.distance"); distance != kDistance) {
-    metadata.fail(concat("measures distance by '", distance, "'; this build knows ", kDistance));
-  }
+  const Metric::Kind metric = metadata.metric();
   Model model;
   try {
     model.network_ = std::make_unique<Network>(Network::parse(metadata.get("gemel.network"), file));
+    Metric::declare(metric, model.network_->embedding_size(), model.network_->parameters());
     check_count(*model.network_, content, metadata);
     allocate(*model.network_, device, 0);
     model.info.network = model.network_->text();
     model.info.preprocessing = Preprocessing::parse(metadata.get("gemel.preprocessing"), file);
-    model.encoder_ = std::make_unique<TwinEncoder>(*model.network_, device, model.info.preprocessing);
+    model.encoder_ = std::make_unique<TwinEncoder>(*model.network_, device, model.info.preprocessing, metric);
   } catch (const ShapeError& error) {
     metadata.fail(concat("its network does not fit together (", error.what(), "); the file is damaged"));
   }
@@ -118,7 +125,7 @@ void Model::save(const std::filesystem::path& file) {
   content.metadata = {{"gemel.format", kFormat},
                       {"gemel.network", network_->text()},
                       {"gemel.preprocessing", encoder_->preprocessing().text()},
-                      {"gemel.distance", kDistance},
+                      {"gemel.distance", Metric::name(encoder_->metric().kind())},
                       {"gemel.threshold", float_text(info.threshold)},
                       {"gemel.calibrated_on", valid_utf8(info.calibrated_on)},
                       {"gemel.trained", valid_utf8(info.trained)}};

@@ -23,7 +23,8 @@ struct ModelInfo {
 class Model {
  public:
   // A new one: the network with fresh parameters. Throws ShapeError as TwinEncoder.
-  Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed);
+  Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed,
+        Metric::Kind metric = Metric::Kind::euclidean);
   // Throws InputError naming the file and what is wrong with it; allocates nothing that the file's size does not
   // justify.
   static Model load(const std::filesystem::path& file, Device& device);

@@ -72,15 +72,15 @@ Retrieval retrieve(TwinEncoder& encoder, std::span<const float> embeddings, std:
   Device& device = encoder.device();
   Stream& stream = encoder.stream();
   const std::size_t strip = std::clamp<std::size_t>(kStripFloats / n, 1, kMaxStripRows);
-  const Buffer e(device, n * d * sizeof(float)), d2(device, std::min(strip, n) * n * sizeof(float));
+  const Buffer e(device, n * d * sizeof(float)), strip_distances(device, std::min(strip, n) * n * sizeof(float));
   device.upload(stream, e.data(), embeddings.data(), e.bytes());
   std::vector<float> distances(std::min(strip, n) * n);
   std::vector<Scores> scores(n);
   for (std::size_t first = 0; first < n; first += strip) {
     const std::size_t rows = std::min(strip, n - first);
-    device.kernels().pairwise_distance(device.queue(stream), static_cast<int>(rows), static_cast<int>(n),
-                                       static_cast<int>(d), e.f32() + first * d, e.f32(), true, d2.f32());
-    device.download(stream, distances.data(), d2.f32(), rows * n * sizeof(float));
+    encoder.metric().pairwise(device.kernels(), device.queue(stream), static_cast<int>(rows), static_cast<int>(n),
+                              static_cast<int>(d), e.f32() + first * d, e.f32(), strip_distances.f32());
+    device.download(stream, distances.data(), strip_distances.f32(), rows * n * sizeof(float));
     ThreadPool::instance().run(static_cast<int>(rows), [&](int row, int) {
       const std::size_t query = first + static_cast<std::size_t>(row);
       const std::size_t others = identity_size.at(labels[query]) - 1;

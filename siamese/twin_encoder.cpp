@@ -9,8 +9,12 @@
 
 namespace gemel {
 
-TwinEncoder::TwinEncoder(Network& network, Device& device, Preprocessing preprocessing)
-    : network_(network), device_(device), stream_(device.make_stream()), preprocessing_(std::move(preprocessing)) {
+TwinEncoder::TwinEncoder(Network& network, Device& device, Preprocessing preprocessing, Metric::Kind metric)
+    : network_(network),
+      device_(device),
+      stream_(device.make_stream()),
+      preprocessing_(std::move(preprocessing)),
+      metric_(metric, network.parameters()) {
   const Preprocessing& p = preprocessing_;
   const Shape images{p.height, p.width, p.channels};
   if (!(network_.input() == images)) {
@@ -57,6 +61,23 @@ std::vector<float> TwinEncoder::embed(const Dataset& data, int batch) {
                             "; load them in that size"));
   }
   return embed(data.pixels, data.size(), batch);
+}
+
+std::vector<float> TwinEncoder::distances(std::span<const float> a, std::span<const float> b) {
+  const auto d = static_cast<std::size_t>(network_.embedding_size());
+  if (a.size() != b.size() || a.size() % d != 0) {
+    throw ShapeError(concat("distances: ", a.size(), " and ", b.size(), " numbers are not pairs of rows of ", d));
+  }
+  const std::size_t n = a.size() / d;
+  const Buffer device_a(device_, a.size_bytes()), device_b(device_, b.size_bytes());
+  const Buffer distance(device_, n * sizeof(float));
+  std::vector<float> distances(n);
+  device_.upload(stream_, device_a.data(), a.data(), a.size_bytes());
+  device_.upload(stream_, device_b.data(), b.data(), b.size_bytes());
+  metric_.paired(device_.kernels(), device_.queue(stream_), static_cast<int>(n), static_cast<int>(d), device_a.f32(),
+                 device_b.f32(), distance.f32());
+  device_.download(stream_, distances.data(), distance.f32(), distance.bytes());
+  return distances;
 }
 
 }  // namespace gemel

@@ -17,12 +17,6 @@ struct VerifyOptions {
   bool json = false;
 };
 
-double distance_between(std::span<const float> a, std::span<const float> b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
-  return std::sqrt(sum);
-}
-
 int verify(const VerifyOptions& options) {
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
@@ -37,7 +31,7 @@ int verify(const VerifyOptions& options) {
   pixels.insert(pixels.end(), b.pixels.begin(), b.pixels.end());
   std::vector<float> e = model.encoder().embed(pixels, 2, 2);
   std::span<const float> both(e);
-  double distance = distance_between(both.first(e.size() / 2), both.last(e.size() / 2));
+  double distance = model.encoder().distances(both.first(e.size() / 2), both.last(e.size() / 2)).front();
   if (!std::isfinite(distance)) throw InputError(options.model + ": gives embeddings that are not finite numbers");
   bool same = distance <= threshold;
   if (options.json) {
