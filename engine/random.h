@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random numbers as a function
-// of (seed, stream, counter), without state, so that any order and any device gives the same ones.
+// Random numbers as a function of (seed, stream, counter), without state, so that any order and any device gives the
+// same ones: Philox, kernels/philox.h.
 #pragma once
 
 #include <array>
 #include <cstdint>
+
+#include "kernels/philox.h"
 
 namespace gemel {
 
 // The seed is the key, the counter the lower and the stream the upper half of Philox's 128-bit counter.
 std::array<std::uint32_t, 4> philox4x32(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter);
 
-// 32 random bits -> [0, 1), from the upper 24: every value is a multiple of 2^-24.
-float unit_uniform(std::uint32_t bits);
 // 64 random bits -> two independent standard normal numbers (Box & Muller 1958), |z| < 6.7; computed in double.
 std::array<float, 2> box_muller(std::uint32_t bits0, std::uint32_t bits1);
 
