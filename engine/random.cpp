@@ -7,6 +7,7 @@
 #include <numbers>
 
 namespace gemel {
+
 std::array<std::uint32_t, 4> philox4x32(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) {
   const PhiloxBlock block = philox_block(seed, stream, counter);
   return {block.word[0], block.word[1], block.word[2], block.word[3]};
@@ -44,8 +45,8 @@ int Random::below(int bound) {
   std::uint64_t product;
   do {
     product = std::uint64_t{bits()} * range;
-  } while (low_word(product) < rejected);
-  return static_cast<int>(high_word(product));
+  } while (static_cast<std::uint32_t>(product) < rejected);
+  return static_cast<int>(product >> 32);
 }
 
 }  // namespace gemel

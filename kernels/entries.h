@@ -79,6 +79,7 @@ Entry<&Kernels::adam> adam;
 Entry<&Kernels::begin_step> begin_step;
 Entry<&Kernels::end_step> end_step;
 Entry<&Kernels::image_to_float> image_to_float;
+Entry<&Kernels::image_augment_scratch> image_augment_scratch;
 Entry<&Kernels::image_augment> image_augment;
 Entry<&Kernels::gather_labels> gather_labels;
 

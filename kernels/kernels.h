@@ -185,21 +185,23 @@ struct ImageShape {
   float deviation[4] = {1, 1, 1, 1};
 };
 
-// What happens to each picture of a batch before it is normalised: an affine map about its centre, flips, changes of
-// light, noise; drawn anew for every row of every step, by Philox from (seed, step, row). Of the affine parts each is
-// used with `probability` by itself; the values are uniform in the ranges.
+// What happens to each picture of a batch before it is normalised: an affine map about its centre, mirroring, changes of
+// light, noise; drawn anew for every row of every step. Numbers are uniform in their ranges; each number of the affine
+// map (one angle, two shears, two scales, two shifts) is drawn with `probability`, else it changes nothing.
 struct Augmentation {
   float rotate = 0;                     // degrees to either side
-  float shear = 0;                      // tangent, to either side, along x
-  float scale_low = 1, scale_high = 1;  // one factor for both axes
-  float shift_x = 0, shift_y = 0;       // pixels to either side
-  float probability = 1;                // of each of the four parts above
-  float flip = 0;                       // probability of mirroring left and right
-  float brightness = 0, contrast = 0;   // pixels / 255: (v - 0.5) * (1 + U(-contrast, contrast)) + 0.5 + U(-b, b)
-  float noise = 0;                      // deviation of the normal noise added to each pixel / 255
-  bool any() const {
-    return rotate != 0 || shear != 0 || scale_low != 1 || scale_high != 1 || shift_x != 0 || shift_y != 0 ||
-           flip != 0 || brightness != 0 || contrast != 0 || noise != 0;
+  float shear = 0;                      // to either side, along x and along y: (x, y) -> (x + a y, y + b x)
+  float scale_low = 1, scale_high = 1;  // above 0
+  bool one_scale = true;                // both axes by the same factor
+  float shift = 0;                      // pixels to either side, along x and along y
+  float probability = 1;
+  float flip = 0;                      // probability of mirroring left and right
+  float brightness = 0, contrast = 0;  // v = pixel / 255 -> (v - 0.5) (1 + U(contrast)) + 0.5 + U(brightness), U(a) in
+                                       // [-a, a); then clamped to [0, 1]
+  float noise = 0;                     // deviation of the normal noise added to v before clamping
+  constexpr bool any() const {
+    return rotate != 0 || shear != 0 || scale_low != 1 || scale_high != 1 || shift != 0 || flip != 0 ||
+           brightness != 0 || contrast != 0 || noise != 0;
   }
 };
 
@@ -365,8 +367,10 @@ struct Kernels {
   // ---- images. index null: rows 0..n-1. Else row i is index[cursor * n + i] of the data set (cursor null: 0).
   void (*image_to_float)(Queue, const ImageShape&, const std::uint8_t* images, const std::int32_t* index,
                          const std::int32_t* cursor, float* y);
-  // The same for training, each picture augmented: row i is index[step->cursor * n + i] (index null: row i). Bilinear
-  // sampling; what lies outside of a picture is its nearest border pixel. Nothing asked for: image_to_float, to the bit.
+  // The same for training, each picture augmented first; row i is index[step->cursor * n + i]. Draws are Philox's, by
+  // (seed, step->step, i). Bilinear sampling; outside of a picture lies its nearest border pixel. step null: step and
+  // cursor 0. Nothing to augment: image_to_float.
+  std::size_t (*image_augment_scratch)(const ImageShape&);
   void (*image_augment)(Queue, const ImageShape&, const Augmentation&, std::uint64_t seed, const std::uint8_t* images,
                         const std::int32_t* index, const StepState* step, float* y);
   void (*gather_labels)(Queue, int n, const std::int32_t* labels, const std::int32_t* index, const std::int32_t* cursor,

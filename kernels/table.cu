@@ -49,6 +49,8 @@ const Kernels& kernels() {
       .begin_step = begin_step,
       .end_step = end_step,
       .image_to_float = image_to_float,
+      .image_augment_scratch = image_augment_scratch,
+      .image_augment = image_augment,
       .gather_labels = gather_labels,
   };
   return table;

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "kernels/entries.h"
+#include "kernels/image/batch.cuh"
 #include "kernels/simt/launch_error.h"
 #include "kernels/simt/simt.h"
 
@@ -24,16 +25,6 @@ namespace gemel::GEMEL_DEVICE {
 namespace {
 
 constexpr int kThreads = 256;
-
-struct Normalization {
-  float scale[4], offset[4];
-};
-
-__device__ __forceinline__ std::size_t source_row(int n, int i, const std::int32_t* index, const std::int32_t* cursor) {
-  if (index == nullptr) return i;
-  const std::size_t first = cursor == nullptr ? 0 : std::size_t(*cursor) * n;
-  return index[first + i];
-}
 
 template <int kChannels>
 __global__ void image_to_float_kernel(int n, int first, int elements, Normalization norm,
@@ -59,11 +50,7 @@ __global__ void gather_labels_kernel(int n, const std::int32_t* __restrict__ lab
 
 void image_to_float(Queue queue, const ImageShape& shape, const std::uint8_t* images, const std::int32_t* index,
                     const std::int32_t* cursor, float* y) {
-  Normalization norm{};
-  for (int c = 0; c < shape.c && c < 4; ++c) {
-    norm.scale[c] = static_cast<float>(1.0 / (255.0 * shape.deviation[c]));
-    norm.offset[c] = static_cast<float>(-double{shape.mean[c]} / shape.deviation[c]);
-  }
+  const Normalization norm(shape);
   const int elements = shape.h * shape.w * shape.c;
   for (int first = 0; first < shape.n; first += static_cast<int>(kMaxGridYZ)) {
     const auto images_here = std::min(static_cast<unsigned>(shape.n - first), kMaxGridYZ);
