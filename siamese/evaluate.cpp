@@ -83,7 +83,24 @@ std::vector<std::uint64_t> draw(std::uint64_t bound, std::uint64_t count, Random
   return numbers;
 }
 
-// Distances of the listed rows of (n, d), on the device that will judge pairs later, by the kernel that will.
+}  // namespace
+
+PairList make_pairs(std::span<const std::int32_t> labels, std::size_t count, std::uint64_t seed) {
+  const PairNumbers numbers(labels);
+  const std::uint64_t all_same = numbers.count(true), all_different = numbers.count(false);
+  std::uint64_t n_same = all_same, n_different = all_different;
+  if (count != 0 && count < all_same + all_different) {
+    n_same = std::min<std::uint64_t>(count / 2, all_same);
+    n_different = std::min<std::uint64_t>(count - n_same, all_different);
+    n_same = std::min<std::uint64_t>(count - n_different, all_same);  // where there are too few different ones
+  }
+  PairList pairs;
+  Random random(seed);
+  for (const std::uint64_t number : draw(all_same, n_same, random)) numbers.append(true, number, pairs);
+  for (const std::uint64_t number : draw(all_different, n_different, random)) numbers.append(false, number, pairs);
+  return pairs;
+}
+
 std::vector<float> pair_distances(TwinEncoder& encoder, std::span<const float> embeddings, const PairList& pairs) {
   const auto d = static_cast<std::size_t>(encoder.network().embedding_size());
   const auto gather = [&](std::span<const std::int32_t> rows) {
@@ -102,24 +119,6 @@ std::vector<float> pair_distances(TwinEncoder& encoder, std::span<const float> e
     distances.insert(distances.end(), strip.begin(), strip.end());
   }
   return distances;
-}
-
-}  // namespace
-
-PairList make_pairs(std::span<const std::int32_t> labels, std::size_t count, std::uint64_t seed) {
-  const PairNumbers numbers(labels);
-  const std::uint64_t all_same = numbers.count(true), all_different = numbers.count(false);
-  std::uint64_t n_same = all_same, n_different = all_different;
-  if (count != 0 && count < all_same + all_different) {
-    n_same = std::min<std::uint64_t>(count / 2, all_same);
-    n_different = std::min<std::uint64_t>(count - n_same, all_different);
-    n_same = std::min<std::uint64_t>(count - n_different, all_same);  // where there are too few different ones
-  }
-  PairList pairs;
-  Random random(seed);
-  for (const std::uint64_t number : draw(all_same, n_same, random)) numbers.append(true, number, pairs);
-  for (const std::uint64_t number : draw(all_different, n_different, random)) numbers.append(false, number, pairs);
-  return pairs;
 }
 
 Evaluation evaluate(TwinEncoder& encoder, const Dataset& data, std::size_t pairs, std::uint64_t seed) {

@@ -39,6 +39,10 @@ struct PairList {
 // `count` different pairs of rows, half of them same as far as there are any, by seed; count 0: all n(n-1)/2 pairs.
 PairList make_pairs(std::span<const std::int32_t> labels, std::size_t count, std::uint64_t seed);
 
+class TwinEncoder;
+// Of those rows of (n, D), by the encoder's metric and on its device.
+std::vector<float> pair_distances(TwinEncoder& encoder, std::span<const float> embeddings, const PairList& pairs);
+
 struct Retrieval {
   int queries = 0;  // rows with at least one other row of their identity
   double recall_at_1 = 0, recall_at_5 = 0;
@@ -46,7 +50,6 @@ struct Retrieval {
 };
 // Each row against all others of (n, D); ties are broken against the model. Distances on the encoder's device, in
 // strips. Throws Error where embeddings are not finite.
-class TwinEncoder;
 Retrieval retrieve(TwinEncoder& encoder, std::span<const float> embeddings, std::span<const std::int32_t> labels);
 
 struct EmbeddingHealth {

@@ -13,11 +13,22 @@
 namespace gemel {
 namespace {
 
+// Draws of the augmentation are not those of the sampler or of dropout.
+constexpr std::uint64_t kAugmentationSeed = 0x6175676D656E7421;
+constexpr std::size_t kHealthPairs = 2048, kValidationPairs = 20000;
+
 void check(const Dataset& data, const TrainOptions& options, const Preprocessing& p) {
   auto fail = [&](const std::string& what) { throw InputError("training: " + what); };
   if (options.steps < 1) fail(concat("steps must be 1 or more, not ", options.steps));
   if (options.report_every < 1) fail(concat("reports come every 1 or more steps, not ", options.report_every));
   if (options.plan_steps < 1) fail(concat("batches are planned for 1 or more steps, not ", options.plan_steps));
+  const Augmentation& a = options.augmentation;
+  if (!(a.scale_low > 0 && a.scale_low <= a.scale_high)) {
+    fail(concat("pictures are scaled by positive factors, not by ", a.scale_low, " to ", a.scale_high));
+  }
+  if (!(a.shear >= 0 && a.shear < 1)) fail(concat("the shear must be below 1, not ", a.shear));
+  if (options.validate_every < 0 || options.patience < 0) fail("validations and patience are counted from 0");
+  if (options.validate_every > 0 && options.validation == nullptr) fail("no data to validate on");
   if (data.height != p.height || data.width != p.width || data.channels != p.channels) {
     fail(concat("the images of ", data.source, " are ", data.height, "x", data.width, "x", data.channels,
                 ", the encoder takes ", p.height, "x", p.width, "x", p.channels, "; load them in that size"));
@@ -55,6 +66,7 @@ Trainer::Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& 
   labels_ = arena_.plan(data.labels.size() * sizeof(std::int32_t));
   index_ = arena_.plan(host_index_.size() * sizeof(std::int32_t));
   batch_labels_ = arena_.plan(n * sizeof(std::int32_t));
+  augment_scratch_ = arena_.plan(device.kernels().image_augment_scratch(encoder.preprocessing().shape(rows())));
   loss_->plan(device.kernels(), arena_, rows(), encoder_.network().embedding_size());
   arena_.allocate(device);
   device.upload(stream, arena_.data(images_), data.pixels.data(), images_.bytes);
@@ -82,8 +94,11 @@ void Trainer::queue_step() {
   auto* batch_labels = static_cast<std::int32_t*>(arena_.data(batch_labels_));
 
   optimizer_->begin_step(queue);
-  kernels.image_to_float(queue, encoder_.preprocessing().shape(rows()),
-                         static_cast<const std::uint8_t*>(arena_.data(images_)), index, &state->cursor, plan_->input());
+  Queue augment_queue = queue;
+  augment_queue.scratch = {.data = arena_.data(augment_scratch_), .bytes = augment_scratch_.bytes};
+  kernels.image_augment(augment_queue, encoder_.preprocessing().shape(rows()), options_.augmentation,
+                        options_.seed ^ kAugmentationSeed, static_cast<const std::uint8_t*>(arena_.data(images_)),
+                        index, state, plan_->input());
   kernels.gather_labels(queue, rows(), static_cast<const std::int32_t*>(arena_.data(labels_)), index, &state->cursor,
                         batch_labels);
   plan_->forward(stream, rows(), state);
@@ -120,19 +135,71 @@ TrainReport Trainer::report(double seconds) {
           .mean_loss = progress.mean_loss,
           .active = progress.mean_active,
           .learning_rate = progress.learning_rate,
-          .images_per_second = seconds > 0 ? images / seconds : 0};
+          .images_per_second = seconds > 0 ? images / seconds : 0,
+          .health = batch_health()};
 }
 
-void Trainer::run(const std::function<bool(const TrainReport&)>& on_report) {
+EmbeddingHealth Trainer::batch_health() {
+  Device& device = encoder_.device();
+  Stream& stream = encoder_.stream();
+  const int d = encoder_.network().embedding_size();
+  const auto n = static_cast<std::size_t>(rows());
+  std::vector<float> embeddings(n * static_cast<std::size_t>(d));
+  std::vector<std::int32_t> labels(n);
+  device.download(stream, embeddings.data(), plan_->output(), embeddings.size() * sizeof(float));
+  device.download(stream, labels.data(), arena_.data(batch_labels_), batch_labels_.bytes);
+  const PairList pairs = make_pairs(labels, kHealthPairs, options_.seed);
+  return embedding_health(embeddings, rows(), d, pair_distances(encoder_, embeddings, pairs), pairs.same);
+}
+
+double Trainer::validate() {
+  const Dataset& data = *options_.validation;
+  const PairList pairs = make_pairs(data.labels, kValidationPairs, options_.seed);
+  return verify_pairs(pair_distances(encoder_, encoder_.embed(data), pairs), pairs.same).auc;
+}
+
+void Trainer::keep_parameters() {
+  const Parameters& parameters = encoder_.network().parameters();
+  best_values_.resize(parameters.count());
+  encoder_.device().download(encoder_.stream(), best_values_.data(), parameters.values(),
+                             best_values_.size() * sizeof(float));
+  best_step_ = done_;
+}
+
+void Trainer::restore_parameters() {
+  encoder_.device().upload(encoder_.stream(), encoder_.network().parameters().writable_values(), best_values_.data(),
+                           best_values_.size() * sizeof(float));
+}
+
+void Trainer::run(const std::function<void(const TrainReport&)>& on_report, const std::function<bool()>& stop) {
   using Clock = std::chrono::steady_clock;
   Clock::time_point since = Clock::now();
-  while (done_ < options_.steps) {
+  int since_best = 0;  // validations
+  for (bool last = false; !last && done_ < options_.steps;) {
     step();
-    if (done_ % options_.report_every != 0 && done_ != options_.steps) continue;
+    last = done_ == options_.steps || (stop && stop());
+    const bool validated = options_.validate_every > 0 && (last || done_ % options_.validate_every == 0);
+    if (!last && !validated && done_ % options_.report_every != 0) continue;
     encoder_.stream().synchronize();
-    history_.push_back(report(std::chrono::duration<double>(Clock::now() - since).count()));
-    if (on_report && !on_report(history_.back())) return;
+    TrainReport now = report(std::chrono::duration<double>(Clock::now() - since).count());
+    if (validated) {
+      now.validation = validate();
+      ++since_best;
+      if (*now.validation > best_score_) {
+        best_score_ = *now.validation;
+        since_best = 0;
+        keep_parameters();
+      }
+      last = last || (options_.patience > 0 && since_best >= options_.patience);
+    }
+    history_.push_back(now);
+    if (on_report) on_report(now);
     since = Clock::now();
+  }
+  if (best_values_.empty()) {
+    best_step_ = done_;
+  } else {
+    restore_parameters();
   }
 }
 

@@ -3,6 +3,7 @@
 // Training on a small synthetic set: it learns, it repeats to the bit, and a step leaves the host alone.
 #include "siamese/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "siamese/evaluate.h"
@@ -100,7 +101,9 @@ TEST_P(TrainerTest, WarmedUpStepsLeaveTheHostAlone) {
     SCOPED_TRACE(loss);
     TwinRig rig(GetParam(), kNetwork);
     TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
-    Trainer trainer(encoder, data_, options(loss, 100));
+    TrainOptions augmented = options(loss, 100);
+    augmented.augmentation = {.rotate = 10, .noise = 0.01F};
+    Trainer trainer(encoder, data_, augmented);
     trainer.step();
     trainer.step();
     const Counters before = rig.device->counters();
@@ -143,23 +146,73 @@ TEST_P(TrainerTest, ReportsArriveAndCanStop) {
   Trainer trainer(encoder, data_, options("contrastive", 45));
   EXPECT_EQ(trainer.rows(), 24);
   std::vector<int> steps;
-  trainer.run([&](const TrainReport& report) {
+  const auto see = [&](const TrainReport& report) {
     steps.push_back(report.step);
     EXPECT_EQ(report.steps, 45);
     EXPECT_GT(report.images_per_second, 0);
     EXPECT_FLOAT_EQ(report.learning_rate, 5e-3F);
     EXPECT_GT(report.active, 0);
     EXPECT_LE(report.active, 1);
-    return report.step < 20;
-  });
-  EXPECT_EQ(steps, (std::vector<int>{10, 20}));
-  EXPECT_EQ(trainer.steps_done(), 20);
-  trainer.run([&](const TrainReport& report) {
-    steps.push_back(report.step);
-    return true;
-  });
-  EXPECT_EQ(steps, (std::vector<int>{10, 20, 30, 40, 45}));
+    EXPECT_GT(report.health.spread, 0);
+    EXPECT_GT(report.health.effective_rank, 1);
+    EXPECT_GT(report.health.mean_different, report.health.mean_same);
+    EXPECT_FALSE(report.validation);
+  };
+  trainer.run(see, [&] { return trainer.steps_done() == 17; });
+  EXPECT_EQ(steps, (std::vector<int>{10, 17}));
+  EXPECT_EQ(trainer.steps_done(), 17);
+  trainer.run(see);
+  EXPECT_EQ(steps, (std::vector<int>{10, 17, 20, 30, 40, 45}));
+  EXPECT_EQ(trainer.best_step(), 45);
   EXPECT_NE(trainer.describe().find("contrastive(margin 1), 12 pairs"), std::string::npos) << trainer.describe();
+}
+
+TEST_P(TrainerTest, AugmentationChangesTheBatchesAndRepeats) {
+  TrainOptions plain = options("contrastive", 12), augmented = plain;
+  augmented.augmentation = {.rotate = 20, .shift = 1, .brightness = 0.1F, .noise = 0.05F};
+  const std::vector<float> weights = train(GetParam(), data_, augmented).weights;
+  EXPECT_EQ(train(GetParam(), data_, augmented).weights, weights);
+  EXPECT_NE(train(GetParam(), data_, plain).weights, weights);
+}
+
+// Validation only looks: what is learned is the same, and the best parameters seen are those that remain.
+TEST_P(TrainerTest, TheBestValidationRemains) {
+  const Dataset unseen = patterns(5, 6, 8, 8, 77, 90);
+  TrainOptions validated = options("contrastive", 40);
+  validated.validation = &unseen;
+  validated.validate_every = 5;
+  TwinRig rig(GetParam(), kNetwork);
+  TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+  Trainer trainer(encoder, data_, validated);
+  std::vector<double> scores;
+  trainer.run([&](const TrainReport& report) {
+    ASSERT_TRUE(report.validation);
+    scores.push_back(*report.validation);
+  });
+  ASSERT_EQ(scores.size(), 8u);
+  const auto best = std::max_element(scores.begin(), scores.end());
+  EXPECT_EQ(trainer.best_step(), 5 * (best - scores.begin() + 1));
+  const Evaluation evaluation = evaluate(encoder, unseen);
+  EXPECT_DOUBLE_EQ(evaluation.verification.auc, *best);
+  TrainOptions shorter = options("contrastive", 40);
+  shorter.steps = trainer.best_step();
+  EXPECT_EQ(download(*rig.device, encoder.stream(), rig.network.parameters().values(), rig.count()),
+            train(GetParam(), data_, shorter).weights);
+}
+
+TEST_P(TrainerTest, PatienceEndsTraining) {
+  const Dataset unseen = patterns(5, 6, 8, 8, 77);
+  TrainOptions impatient = options("contrastive", 400);
+  impatient.schedule.base = 1e-9F;  // nothing gets better
+  impatient.validation = &unseen;
+  impatient.validate_every = 3;
+  impatient.patience = 4;
+  TwinRig rig(GetParam(), kNetwork);
+  TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+  Trainer trainer(encoder, data_, impatient);
+  trainer.run({});
+  EXPECT_LE(trainer.steps_done(), 60);
+  EXPECT_EQ(trainer.steps_done(), trainer.best_step() + 3 * 4);
 }
 
 TEST_P(TrainerTest, FewIdentitiesGetMoreImages) {
@@ -186,6 +239,10 @@ TEST_P(TrainerTest, WhatCannotBeTrainedIsNamed) {
   expect_input_error([&] { make(data_, [](TrainOptions& o) { o.report_every = 0; }); }, {"reports"});
   expect_input_error([&] { make(data_, [](TrainOptions& o) { o.plan_steps = -1; }); }, {"planned", "-1"});
   expect_input_error([&] { make(data_, [](TrainOptions& o) { o.pairs = 0; }); }, {"pair"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.augmentation.scale_low = 0; }); }, {"scaled", "0"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.augmentation.shear = 1; }); }, {"shear"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.validate_every = 1; }); }, {"validate on"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.patience = -1; }); }, {"patience"});
   expect_input_error([&] { make(data_, [](TrainOptions& o) { o.loss.name = "x"; }); }, {"unknown loss"});
   expect_input_error([&] { make(patterns(3, 2, 4, 4, 1), [](TrainOptions&) {}); }, {"patterns", "4x4x1", "8x8x1"});
   expect_input_error([&] { make(patterns(1, 5, 8, 8, 1), [](TrainOptions&) {}); }, {"two identities"});

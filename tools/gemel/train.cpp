@@ -157,10 +157,7 @@ Outcome run(Trainer& trainer, int steps) {
   Progress progress(steps);
   StopSignal stop;
   auto start = std::chrono::steady_clock::now();
-  trainer.run([&](const TrainReport& report) {
-    progress.show(report);
-    return !StopSignal::raised();
-  });
+  trainer.run([&](const TrainReport& report) { progress.show(report); }, [] { return StopSignal::raised(); });
   std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
   return {passed.count(), trainer.steps_done() < steps};
 }
