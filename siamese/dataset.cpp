@@ -221,6 +221,33 @@ Dataset Dataset::subset(std::span<const int> rows) const {
   return part;
 }
 
+Dataset Dataset::with_quarter_turns() const {
+  if (height != width) {
+    throw InputError(concat(source, ": its images are ", height, "x", width, "; only square ones can be turned"));
+  }
+  Dataset all = *this;
+  all.source += " (and its quarter turns)";
+  const auto n_identities = static_cast<std::int32_t>(identities.size());
+  const auto side = static_cast<std::size_t>(height), depth = static_cast<std::size_t>(channels);
+  std::size_t from = 0;  // the turn before: turning it once more makes the next
+  for (int turn = 1; turn < 4; ++turn) {
+    for (const std::string& name : identities) all.identities.push_back(concat(name, " turned by ", 90 * turn));
+    for (const std::int32_t label : labels) all.labels.push_back(label + turn * n_identities);
+    all.files.insert(all.files.end(), files.begin(), files.end());
+    all.pixels.resize(all.pixels.size() + pixels.size());
+    for (std::size_t image = 0; image < labels.size(); ++image, from += image_bytes()) {
+      const std::uint8_t* before = all.pixels.data() + from;
+      std::uint8_t* after = all.pixels.data() + from + pixels.size();
+      for (std::size_t row = 0; row < side; ++row) {
+        for (std::size_t column = 0; column < side; ++column) {
+          std::copy_n(before + (column * side + side - 1 - row) * depth, depth, after + (row * side + column) * depth);
+        }
+      }
+    }
+  }
+  return all;
+}
+
 std::pair<Dataset, Dataset> Dataset::split_identities(double held_out_share, std::uint64_t seed) const {
   check_share(*this, held_out_share);
   const int count = static_cast<int>(identities.size());

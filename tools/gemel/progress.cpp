@@ -9,12 +9,14 @@
 #include <string>
 
 #include "tools/gemel/command.h"
+#include "tools/gemel/summary.h"
 
 namespace gemel::cli {
 namespace {
 
 constexpr int kPlainLines = 10;
 constexpr int kBarWidth = 24;
+constexpr int kCollapsedReports = 2;
 
 volatile std::sig_atomic_t stop_requested = 0;
 
@@ -30,9 +32,14 @@ std::string duration(double seconds) {
 }
 
 std::string figures(const TrainReport& report) {
-  return concat("step ", report.step, "/", report.steps, "  loss ", fixed(report.mean_loss, 5), "  active ",
-                fixed(100 * report.active, 1), " %  ", thousands(static_cast<long long>(report.images_per_second)),
-                " images/s");
+  const EmbeddingHealth& health = report.health;
+  std::string text = concat("step ", report.step, "/", report.steps, "  loss ", fixed(report.mean_loss, 5), "  active ",
+                            fixed(100 * report.active, 1), " %  same ", fixed(health.mean_same, 3), "  different ",
+                            fixed(health.mean_different, 3), "  spread ", fixed(health.spread, 3), "  rank ",
+                            fixed(health.effective_rank, 1), "  ",
+                            thousands(static_cast<long long>(report.images_per_second)), " images/s");
+  if (report.validation) text += concat("  validation AUC ", fixed(*report.validation, 4));
+  return text;
 }
 
 }  // namespace
@@ -42,8 +49,9 @@ Progress::Progress(int steps) : terminal_(terminal_on_stderr()), line_every_(std
 Progress::~Progress() { finish(); }
 
 void Progress::show(const TrainReport& report) {
+  warn(report);
   if (!terminal_) {
-    if (report.step < next_line_ && report.step < report.steps) return;
+    if (report.step < next_line_ && report.step < report.steps && !report.validation) return;
     next_line_ = report.step + line_every_;
     std::cerr << figures(report) << std::endl;
     return;
@@ -59,6 +67,15 @@ void Progress::show(const TrainReport& report) {
   }
   std::cerr << std::flush;
   open_line_ = true;
+}
+
+// Aloud and once: after a tenth of the steps, two reports in a row.
+void Progress::warn(const TrainReport& report) {
+  collapsed_reports_ = report.health.collapsed && 10 * report.step >= report.steps ? collapsed_reports_ + 1 : 0;
+  if (collapsed_reports_ != kCollapsedReports || warned_) return;
+  finish();
+  std::cerr << "gemel: WARNING: step " << report.step << ": " << collapse_warning(report.health) << std::endl;
+  warned_ = true;
 }
 
 void Progress::finish() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Progress of training on stderr: one line rewritten in place on a terminal, plain lines elsewhere. And Ctrl-C.
+// Progress of training on stderr: one line rewritten in place on a terminal, plain lines elsewhere; a warning when the
+// embeddings collapse. And Ctrl-C.
 #pragma once
 
 #include <chrono>
@@ -20,7 +21,11 @@ class Progress {
   void finish();  // leaves the last line standing
 
  private:
+  void warn(const TrainReport& report);
+
   bool terminal_;
+  int collapsed_reports_ = 0;  // in a row
+  bool warned_ = false;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   bool open_line_ = false;
   int next_line_ = 0;  // plain lines: the step that the next one waits for

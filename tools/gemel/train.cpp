@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "siamese/trainer.h"
+#include "tools/gemel/augmentation.h"
 #include "tools/gemel/command.h"
 #include "tools/gemel/progress.h"
 #include "tools/gemel/report.h"
@@ -47,6 +48,9 @@ struct TrainFlags {
   Schedule schedule{.kind = Schedule::Kind::cosine};
   std::uint64_t seed = 1;
   std::size_t eval_pairs = 20000;
+  AugmentationFlags augmentation;
+  bool quarter_turns = false;
+  int validate_every = 0, patience = 0;
   bool overfit = false, json = false;
 };
 
@@ -145,6 +149,7 @@ TrainOptions train_options(const TrainFlags& options, const Dataset& data) {
     train.steps = static_cast<int>(std::clamp(std::ceil(options.epochs * data.size() / rows), 1.0, 2e9));
   }
   train.report_every = std::clamp(train.steps / 100, 1, 50);
+  train.augmentation = options.augmentation.resolve();
   return train;
 }
 
@@ -218,7 +223,8 @@ int train(const TrainFlags& options) {
   if (options.schedule.kind == Schedule::Kind::step && options.schedule.every == 0) {
     throw InputError("train: --schedule step takes --every STEPS");
   }
-  make_loss(options.loss);  // says what is wrong with it before data are read
+  make_loss(options.loss);         // says what is wrong with it before data are read
+  options.augmentation.resolve();  // likewise
 
   auto device = options.device.open();
   Data data = load_data(options);
@@ -226,7 +232,13 @@ int train(const TrainFlags& options) {
   Shape input{data.training.height, data.training.width, data.training.channels};
   Model model(Network::for_input(options.net, input, options.embedding), data.training.statistics(), *device,
               options.seed);
+  if (options.quarter_turns) data.training = data.training.with_quarter_turns();
   TrainOptions train = train_options(options, data.training);
+  if (options.validate_every > 0 && !options.overfit) {
+    train.validation = &data.validation;
+    train.validate_every = options.validate_every;
+    train.patience = options.patience;
+  }
   Trainer trainer(model.encoder(), data.training, train);
   note(concat(data.training.source, ": ", thousands(data.training.size()), " images of ",
               thousands(static_cast<long long>(data.training.identities.size())), " identities, ", input.str(), "; ",
@@ -236,6 +248,12 @@ int train(const TrainFlags& options) {
   Outcome outcome = run(trainer, train.steps);
   model.info.trained =
       concat(data.training.source, ", ", options.net, ", ", trainer.describe(), ", on ", device->name());
+  if (const std::string augmented = options.augmentation.describe(); !augmented.empty()) {
+    model.info.trained += ", " + augmented;
+  }
+  if (trainer.best_step() != trainer.steps_done()) {
+    model.info.trained += concat(", best at step ", trainer.best_step());
+  }
   if (outcome.stopped) {
     model.info.trained += concat(", stopped at step ", trainer.steps_done());
     note(concat("stopped at step ", trainer.steps_done(), " of ", train.steps));
@@ -360,7 +378,24 @@ void add_train(CLI::App& program, Action& action) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->group(optimizer);
+  command
+      ->add_option("--val-every", o->validate_every,
+                   "steps between validations; the best one's parameters are kept (default: none, the last step's are)")
+      ->check(CLI::PositiveNumber)
+      ->group(optimizer);
+  command
+      ->add_option("--patience", o->patience,
+                   "validations without a better one before training ends (default: all steps)")
+      ->check(CLI::PositiveNumber)
+      ->needs("--val-every")
+      ->group(optimizer);
   command->add_option("--seed", o->seed, "same seed and device, same model")->capture_default_str()->group(optimizer);
+
+  o->augmentation.add_to(*command);
+  command
+      ->add_flag("--quarter-turns", o->quarter_turns,
+                 "pictures turned by 90, 180 and 270 degrees are new identities (square pictures: characters)")
+      ->group("Augmentation of the training pictures");
 
   command->add_option("--eval-pairs", o->eval_pairs, "pairs of the evaluation")
       ->check(CLI::Range(2, 100000000))
