@@ -151,6 +151,29 @@ TEST(Cuts, SplitImagesOfEachIdentity) {
   expect_input_error([&] { data.split_images(0.01, 5); }, {"too few images"});
 }
 
+TEST(Cuts, QuarterTurnsAreNewIdentities) {
+  const Dataset data = patterns(2, 3, 3, 3, 1);
+  const Dataset turned = data.with_quarter_turns();
+  EXPECT_EQ(turned.size(), 4 * data.size());
+  ASSERT_EQ(turned.identities.size(), 8u);
+  EXPECT_EQ(turned.identities[5], "identity1 turned by 180");
+  for (int turn = 0; turn < 4; ++turn) {
+    for (int i = 0; i < data.size(); ++i) {
+      const int row = turn * data.size() + i;
+      EXPECT_EQ(turned.labels[static_cast<std::size_t>(row)], data.labels[static_cast<std::size_t>(i)] + 2 * turn);
+      for (int y = 0; y < 3; ++y) {
+        for (int x = 0; x < 3; ++x) {  // where a pixel comes from
+          const int from[4][2] = {{y, x}, {x, 2 - y}, {2 - y, 2 - x}, {2 - x, y}};
+          EXPECT_EQ(turned.image(row)[static_cast<std::size_t>(3 * y + x)],
+                    data.image(i)[static_cast<std::size_t>(3 * from[turn][0] + from[turn][1])])
+              << turn << " " << i << " " << y << " " << x;
+        }
+      }
+    }
+  }
+  expect_input_error([] { patterns(2, 2, 3, 4, 1).with_quarter_turns(); }, {"3x4", "square"});
+}
+
 TEST(Statistics, MeanAndDeviation) {
   Dataset data;
   data.height = 1;

@@ -81,6 +81,10 @@ bad 'schedule' "${train[@]}" -o m.safetensors --schedule cubic
 bad 'every' "${train[@]}" -o m.safetensors --schedule step
 bad 'loss.*contrastive' train "$data" --loss softmax -o m.safetensors
 bad 'lr' "${train[@]}" -o m.safetensors --lr -1
+bad 'augment.*koch' "${train[@]}" -o m.safetensors --augment cubist
+bad 'scale.*LOW:HIGH' "${train[@]}" -o m.safetensors --scale 2
+bad 'positive factors' "${train[@]}" -o m.safetensors --scale 0:1
+bad 'patience requires' "${train[@]}" -o m.safetensors --patience 2
 bad 'excludes' "${train[@]}" -o m.safetensors --steps 3 --epochs 3
 bad 'device' "${train[@]/cpu/tpu}" -o m.safetensors
 
@@ -114,6 +118,11 @@ done
 status 0 train "$data" --net tiny.net --device simt --loss triplet --p 4 --k 2 --steps 2 -o other.safetensors
 status 0 "${train[@]}" --steps 2 --val "$data" --embedding 5 -o other.safetensors
 status 0 info other.safetensors --json && grep -q '"embedding": 5' stdout || fail "--embedding has no effect"
+status 0 "${train[@]}" --steps 12 --augment koch --flip 0.5 --quarter-turns --val-every 3 --patience 9 -o other.safetensors &&
+  says 'augmented by rotate 10 shear 0.3 scale 0.8:1.2 shift 2 probability 0.5 flip 0.5' && notes 'validation AUC'
+{ head -c 8 labels; for ((i = 0; i < identities * each; ++i)); do printf "\\x0$((i / identities % identities))"; done; } >mixed  # tells nothing
+status 0 "${train[@]/$data/idx:images,mixed}" --steps 20 --lr 1e-9 --optimizer sgd -o other.safetensors &&
+  [ "$(grep -c 'WARNING: step .* COLLAPSED' stderr)" -eq 1 ] || fail "a collapse is not told, or told twice: $err"
 
 # Ctrl-C: stops, evaluates, saves. (timeout hands the signal on; a background process of a script would ignore SIGINT.
 # --foreground: to the program alone; else timeout sends it to the group as well, and a second one ends the program.)
