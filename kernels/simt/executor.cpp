@@ -7,7 +7,7 @@
 // The functions that choose run on the stack of the thread that waits; the switch itself is inlined in the kernel.
 // Exceptions end in the fiber that threw them (fiber_main) and go on from run_block, on the launching stack.
 //
-// Longer than other files: what the arrive functions and fiber_main share is inlined in them, and internal to this file.
+// Over 400 lines: what the arrive functions and fiber_main share is inlined in them, and internal to this file.
 #include "kernels/simt/executor.h"
 
 #include <algorithm>
