@@ -10,18 +10,18 @@
 // multiply-add peak (Zen 3 EPYC, AVX2, g++ 12, CPU time). Beside PyTorch and OpenBLAS: docs/results/cpu.md, by
 // tools/peers.
 //
-// Work     an item is kRows rows of a with up to kMostPanels panels of b, so that a row's norm and a packed panel serve
-//          many pairs. Columns beyond kDepth are a next piece; the tile's sums wait in a buffer.
+// Work     an item is kRows rows of a with up to kMostPanels panels of b, so that a norm and a packed panel serve many
+//          pairs. Columns beyond kDepth are a next piece; the tile's sums wait in a buffer.
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/squared_distance.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
 
-constexpr int kDepth = 256;     // columns packed at a time
-constexpr int kRows = 256;      // rows of a an item
-constexpr int kMostPanels = 8;  // of b, an item
-constexpr int kFewItems = 16;   // no more panels an item than leave so many items
+constexpr int kDepth = 256;      // columns packed at a time
+constexpr int kRows = 256;       // rows of a an item
+constexpr int kMostPanels = 32;  // of b, an item
+constexpr int kFewItems = 16;    // no more panels an item than leave so many items
 
 struct Pairs {
   int m, d;
@@ -30,7 +30,8 @@ struct Pairs {
   float* distance;  // of the item's first row
 };
 
-// From the tile's products to rows [row, row + rows) of the panel of `distance`.
+// From the tile's products to rows [row, row + rows) of the panel of `distance`: a block's last rows, and tiles with
+// distances that cancel.
 template <class Size>
 [[gnu::noinline]] void finish(const Pairs& p, const Panel& panel, int row, int rows, const float* row_norms,
                               const float* column_norms, float* tile) {
@@ -48,6 +49,36 @@ template <class Size>
     }
     store_columns<Size>(p.distance + std::ptrdiff_t{i} * p.m, c, panel);
   }
+}
+
+// Products of a whole tile of rows with the panel's columns, and where none of the distances cancels, these go straight
+// from the registers to the rows from `distance` on. Else the products are in `tile`, for finish(), and the answer is
+// false. The lines to be written are asked for before the product: they come while it runs.
+template <class Size, int Rows>
+[[gnu::noinline]] bool multiply_and_finish(const Pairs& p, const Panel& panel, const float* const (&rows)[Rows],
+                                           int length, const float* packed, bool add, const float* row_norms,
+                                           const float* column_norms, float* tile, float* distance) {
+  constexpr int kWide = Size::kLanes;
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      __builtin_prefetch(distance + std::ptrdiff_t{i} * p.m + panel.column_of(j) + kWide - 1, 1);
+    }
+  }
+  Vec<kWide> c[Rows][Size::kVectors] = {};
+  if (add) load_tile<Size>(tile, c);
+  multiply_rows<Size>(c, rows, 0, length, packed);
+  IntVec<kWide> cancels{};
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i, distance += p.m) {
+    TileRow<Size> d2;
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      d2[j] = from_product<kWide>(c[i][j], row_norms[i], column_norms + j * kWide, cancels);
+      if (!p.squared) d2[j] = square_roots<kWide>(d2[j]);
+    }
+    store_columns<Size>(distance, d2, panel);
+  }
+  if (!any<kWide>(cancels)) return true;
+  store_tile<Size>(tile, c);
+  return false;
 }
 
 template <class Size>
@@ -68,8 +99,14 @@ void measure(const Pairs& p, const Panel& panel, int rows, const float* row_norm
       float* tile = p.d > kDepth ? tiles + row * Size::kWidth : tiles;
       const float* pointers[kTile];
       for (int i = 0; i < kTile; ++i) pointers[i] = p.a + std::ptrdiff_t{min(row + i, rows - 1)} * p.d + first;
-      multiply_tile<Size>(pointers, length, packed, first > 0, tile);
-      if (last) finish<Size>(p, panel, row, min(kTile, rows - row), row_norms + row, column_norms, tile);
+      bool finished = false;
+      if (last && row + kTile <= rows) {
+        finished = multiply_and_finish<Size>(p, panel, pointers, length, packed, first > 0, row_norms + row,
+                                             column_norms, tile, p.distance + std::ptrdiff_t{row} * p.m);
+      } else {
+        multiply_tile<Size>(pointers, length, packed, first > 0, tile);
+      }
+      if (last && !finished) finish<Size>(p, panel, row, min(kTile, rows - row), row_norms + row, column_norms, tile);
     }
   }
 }

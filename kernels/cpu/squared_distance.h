@@ -86,25 +86,43 @@ GEMEL_INLINE bool any(IntVec<Lanes> mask) {
   return all != 0;
 }
 
+template <class Size, int Rows>
+GEMEL_INLINE void load_tile(const float* tile, Vec<Size::kLanes> (&c)[Rows][Size::kVectors]) {
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      c[i][j] = load<Size::kLanes>(tile + i * Size::kWidth + j * Size::kLanes);
+    }
+  }
+}
+
+template <class Size, int Rows>
+GEMEL_INLINE void store_tile(float* tile, const Vec<Size::kLanes> (&c)[Rows][Size::kVectors]) {
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      store<Size::kLanes>(tile + i * Size::kWidth + j * Size::kLanes, c[i][j]);
+    }
+  }
+}
+
 // Products of Rows rows of a (pointers to them) with a packed panel, added to the tile `out` or put there. Functions of
 // their own, this and from_products(): around the inner loop no register is free for what comes after it.
 template <class Size, int Rows>
 [[gnu::noinline]] void multiply_tile(const float* const (&rows)[Rows], int length, const float* packed, bool add,
                                      float* out) {
   Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
-  if (add) {
-    GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
-      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-        c[i][j] = load<Size::kLanes>(out + i * Size::kWidth + j * Size::kLanes);
-      }
-    }
-  }
+  if (add) load_tile<Size>(out, c);
   multiply_rows<Size>(c, rows, 0, length, packed);
-  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-      store<Size::kLanes>(out + i * Size::kWidth + j * Size::kLanes, c[i][j]);
-    }
-  }
+  store_tile<Size>(out, c);
+}
+
+// Products of a row with a vector of columns -> squared distances; sets the lanes of `cancels` that are not to be kept.
+template <int Lanes>
+GEMEL_INLINE Vec<Lanes> from_product(Vec<Lanes> product, float row_norm, const float* column_norms,
+                                     IntVec<Lanes>& cancels) {
+  const Vec<Lanes> lengths = broadcast<Lanes>(row_norm) + load<Lanes>(column_norms);
+  const Vec<Lanes> d2 = lengths - 2.0f * product;
+  cancels |= ~(d2 - kDirectBelow * lengths >= 0.0f);  // true for NaN
+  return d2;
 }
 
 // Products of `rows` rows with a panel's columns -> squared distances, kUnmeasured where they cancel. Whether any does.
@@ -114,9 +132,9 @@ template <class Size>
   IntVec<kWide> unmeasured{};
   for (int i = 0; i < rows; ++i, tile += Size::kWidth) {
     GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-      const Vec<kWide> lengths = broadcast<kWide>(row_norms[i]) + load<kWide>(column_norms + j * kWide);
-      const Vec<kWide> d2 = lengths - 2.0f * load<kWide>(tile + j * kWide);
-      const IntVec<kWide> cancels = ~(d2 - kDirectBelow * lengths >= 0.0f);  // true for NaN
+      IntVec<kWide> cancels{};
+      const Vec<kWide> d2 =
+          from_product<kWide>(load<kWide>(tile + j * kWide), row_norms[i], column_norms + j * kWide, cancels);
       store<kWide>(tile + j * kWide, cancels ? broadcast<kWide>(kUnmeasured) : d2);
       unmeasured |= cancels;
     }

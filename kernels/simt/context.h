@@ -86,6 +86,13 @@ __attribute__((always_inline)) inline void switch_context(Context* from, Context
 
 #endif
 
+// Asks for the top of the stack on which `context` goes on, so that it is in the cache by then.
+inline void prefetch_stack([[maybe_unused]] const Context& context) {
+#if !defined(GEMEL_SIMT_UCONTEXT)
+  __builtin_prefetch(context.stack_pointer, 1);
+#endif
+}
+
 // Makes `context` a fiber that calls `entry` on the stack [bottom, top); `entry` never returns.
 void make_context(Context& context, char* bottom, char* top, void (*entry)());
 

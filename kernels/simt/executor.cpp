@@ -6,6 +6,8 @@
 //
 // The functions that choose run on the stack of the thread that waits; the switch itself is inlined in the kernel.
 // Exceptions end in the fiber that threw them (fiber_main) and go on from run_block, on the launching stack.
+//
+// Over 400 lines: what the arrive functions and fiber_main share is inlined in them, and internal to this file.
 #include "kernels/simt/executor.h"
 
 #include <algorithm>
@@ -36,11 +38,12 @@
 namespace gemel::simt {
 namespace detail {
 
-thread_local constinit int barrier_held = 0;
-thread_local constinit int barrier_threads = 0;
-thread_local constinit int lane = 0;
-thread_local constinit unsigned char* shared_memory = nullptr;
-thread_local constinit std::uint64_t block_serial = ~std::uint64_t{0};  // outside a block: no declaration's number
+[[gnu::tls_model("initial-exec")]] thread_local constinit int barrier_held = 0;
+[[gnu::tls_model("initial-exec")]] thread_local constinit int barrier_threads = 0;
+[[gnu::tls_model("initial-exec")]] thread_local constinit int lane = 0;
+[[gnu::tls_model("initial-exec")]] thread_local constinit unsigned char* shared_memory = nullptr;
+// Outside a block: no declaration's number.
+[[gnu::tls_model("initial-exec")]] thread_local constinit std::uint64_t block_serial = ~std::uint64_t{0};
 
 namespace {
 
@@ -49,8 +52,9 @@ constexpr int kFinished = -1;  // to: the block has ended or failed
 constexpr int kOutside = -2;   // from: the launching stack
 constexpr int kGivenUp = -3;   // from: a stack whose last thread has ended
 
-thread_local constinit Worker* running = nullptr;          // set while a block runs on this OS thread
-thread_local constinit std::string_view flat_kernel = {};  // set while launch_flat runs on it
+// Set while a block runs on this OS thread; while launch_flat runs on it.
+[[gnu::tls_model("initial-exec")]] thread_local constinit Worker* running = nullptr;
+thread_local constinit std::string_view flat_kernel = {};
 
 [[noreturn]] void outside_block(const char* what, Site site) {
   const std::string where =
@@ -150,11 +154,38 @@ inline int next_after(Worker& w, int thread) {
   }
 }
 
+// The usual case at a barrier: the lane after this one has begun and can run. arrive_at_barrier does it in few registers
+// and leaves all else to a function of its own: what it pushes lies on the stack of every thread, and those of a few
+// hundred threads do not fit the first-level cache as it is.
+
+inline bool neighbour_goes_on(const Worker& w) {
+  const Warp& warp = w.warps[w.current >> 5];
+  return w.in_order && (warp.ready & ~warp.fresh & bit_of(w.current) << 1) != 0;
+}
+
+constexpr int kStacksAhead = 6;  // time enough for a line from the second or third level
+
+inline Hop to_neighbour(Worker& w, int me) {
+  prefetch_stack(w.contexts[(me + kStacksAhead) & (kMaxThreadsPerBlock - 1)]);
+  set_current(w, me + 1);
+  announce_switch(w, me, me + 1);
+  return {&w.contexts[me], &w.contexts[me + 1]};
+}
+
 }  // namespace
 
 bool same_site(Site a, Site b) { return a.line == b.line && (a.file == b.file || std::string_view(a.file) == b.file); }
 
-Hop arrive_at_barrier(BarrierKind, bool predicate, Site site) {
+namespace {
+
+inline void wait_at_barrier(Worker& w, Warp& warp, int me, bool predicate) {
+  ++w.at_barrier;
+  w.held += predicate;
+  warp.at_barrier |= bit_of(me);
+  warp.ready &= ~bit_of(me);
+}
+
+[[gnu::noinline]] Hop arrive_and_choose(BarrierKind, bool predicate, Site site) {
   if (running == nullptr) [[unlikely]]
     outside_block("a barrier", site);
   Worker& w = *running;
@@ -164,13 +195,24 @@ Hop arrive_at_barrier(BarrierKind, bool predicate, Site site) {
   } else if (!same_site(site, w.barrier)) [[unlikely]] {
     return fail(w, diagnose_divergent_barrier(w, site));
   }
-  ++w.at_barrier;
-  w.held += predicate;
-  Warp& warp = w.warps[me >> 5];
-  warp.at_barrier |= bit_of(me);
-  warp.ready &= ~bit_of(me);
+  wait_at_barrier(w, w.warps[me >> 5], me, predicate);
   const int next = next_after(w, me);
   return {&w.contexts[me], enter(w, me, next)};
+}
+
+}  // namespace
+
+Hop arrive_at_barrier(BarrierKind kind, bool predicate, Site site) {
+  if (running != nullptr) [[likely]] {
+    Worker& w = *running;
+    if (w.at_barrier != 0 && site.file == w.barrier.file && site.line == w.barrier.line && neighbour_goes_on(w))
+        [[likely]] {
+      const int me = w.current;
+      wait_at_barrier(w, w.warps[me >> 5], me, predicate);
+      return to_neighbour(w, me);
+    }
+  }
+  return arrive_and_choose(kind, predicate, site);
 }
 
 Hop arrive_at_collective(const Collective& what, unsigned mask, void* argument, Site site) {

@@ -86,7 +86,7 @@ struct Worker {
   int held = 0;        // of them, those whose predicate holds
   Site barrier{};      // where the first of them arrived
 
-  Context contexts[kMaxThreadsPerBlock];  // of threads that wait
+  Context contexts[kMaxThreadsPerBlock]{};  // of threads that wait
   uint3 coordinates[kMaxThreadsPerBlock];
   int fiber_of[kMaxThreadsPerBlock];
   Context outside;  // run_block
