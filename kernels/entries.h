@@ -51,6 +51,7 @@ Entry<&Kernels::affine_backward> affine_backward;
 Entry<&Kernels::batch_norm_forward> batch_norm_forward;
 Entry<&Kernels::batch_norm_backward> batch_norm_backward;
 Entry<&Kernels::batch_norm_fold> batch_norm_fold;
+Entry<&Kernels::scale_filters> scale_filters;
 Entry<&Kernels::prelu_forward> prelu_forward;
 Entry<&Kernels::prelu_backward> prelu_backward;
 Entry<&Kernels::residual_add> residual_add;

@@ -259,7 +259,7 @@ struct Kernels {
 
   // Dropout (Srivastava et al. 2014), forward and, on dy, backward: each element is 0 with probability `rate`, else
   // x / (1 - rate). Element i of step t is decided by Philox (key: seed, counter: (i / 4, t), stream) alone. step null:
-  // step 0. y may alias x.
+  // step 0. y may alias x; count <= 2^34.
   void (*dropout)(Queue, std::size_t count, float rate, std::uint64_t seed, std::uint32_t stream, const StepState* step,
                   const float* x, float* y);
 
@@ -271,7 +271,7 @@ struct Kernels {
                           float* dscale, float* dshift);
   // y = gamma (x - mean) / sqrt(variance + epsilon) + beta over the batch (Ioffe & Szegedy 2015, algorithm 1). mean and
   // inverse_deviation (C) are what backward needs; the running averages are updated. Both twins are in the batch: each
-  // row's output depends on all others.
+  // row's output depends on all others. dx may be null.
   void (*batch_norm_forward)(Queue, std::size_t m, int c, const BatchNormParams&, const float* x, const float* gamma,
                              const float* beta, float* y, float* mean, float* inverse_deviation, float* running_mean,
                              float* running_variance);
@@ -281,12 +281,17 @@ struct Kernels {
   // running_mean * scale.
   void (*batch_norm_fold)(Queue, int c, float epsilon, const float* gamma, const float* beta, const float* running_mean,
                           const float* running_variance, float* scale, float* shift);
-  // y = x > 0 ? x : slope[c] * x (He et al. 2015, eq. 1).
+  // A convolution with the affine behind it as one convolution: w_out[k,i] = w[k,i] * scale[k] over (K,row),
+  // bias_out[k] = bias[k] * scale[k] + shift[k]; bias may be null.
+  void (*scale_filters)(Queue, int k, int row, const float* w, const float* bias, const float* scale,
+                        const float* shift, float* w_out, float* bias_out);
+  // y = x > 0 ? x : slope[c] * x (He et al. 2015, eq. 1). dx or dslope may be null.
   void (*prelu_forward)(Queue, std::size_t m, int c, const float* x, const float* slope, float* y);
   void (*prelu_backward)(Queue, std::size_t m, int c, const float* x, const float* slope, const float* dy, float* dx,
                          float* dslope);
 
-  // ---- residual sums. Backward: dmain and dskip are dy's parts that lie inside them; either may be null.
+  // ---- residual sums. y may be main or skip, where that one has y's shape. Backward: dmain and dskip are dy's parts
+  // that lie inside them; either may be null.
   void (*residual_add)(Queue, const ResidualShape&, const float* main, const float* skip, float* y);
   void (*residual_split)(Queue, const ResidualShape&, const float* dy, float* dmain, float* dskip);
 

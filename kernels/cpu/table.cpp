@@ -27,6 +27,15 @@ void replace_entries(Kernels& table) {
   table.avgpool2d_backward = avgpool2d_backward;
   table.activation_forward = activation_forward;
   table.activation_backward = activation_backward;
+  table.channel_scratch = channel_scratch;
+  table.affine_forward = affine_forward;
+  table.affine_backward = affine_backward;
+  table.batch_norm_forward = batch_norm_forward;
+  table.batch_norm_backward = batch_norm_backward;
+  table.prelu_forward = prelu_forward;
+  table.prelu_backward = prelu_backward;
+  table.residual_add = residual_add;
+  table.residual_split = residual_split;
   table.l2_normalize_forward = l2_normalize_forward;
   table.l2_normalize_backward = l2_normalize_backward;
   table.paired_distance = paired_distance;
