@@ -86,27 +86,6 @@ GEMEL_INLINE bool any(IntVec<Lanes> mask) {
   return all != 0;
 }
 
-// Products of Rows rows of a (pointers to them) with a packed panel, added to the tile `out` or put there. Functions of
-// their own, this and from_products(): around the inner loop no register is free for what comes after it.
-template <class Size, int Rows>
-[[gnu::noinline]] void multiply_tile(const float* const (&rows)[Rows], int length, const float* packed, bool add,
-                                     float* out) {
-  Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
-  if (add) {
-    GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
-      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-        c[i][j] = load<Size::kLanes>(out + i * Size::kWidth + j * Size::kLanes);
-      }
-    }
-  }
-  multiply_rows<Size>(c, rows, 0, length, packed);
-  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-      store<Size::kLanes>(out + i * Size::kWidth + j * Size::kLanes, c[i][j]);
-    }
-  }
-}
-
 // Products of `rows` rows with a panel's columns -> squared distances, kUnmeasured where they cancel. Whether any does.
 template <class Size>
 [[gnu::noinline]] bool from_products(int rows, const float* row_norms, const float* column_norms, float* tile) {

@@ -84,5 +84,26 @@ GEMEL_INLINE void multiply_columns(Vec<Size::kLanes> (&c)[Rows][Size::kVectors],
   }
 }
 
+// Products of Rows rows of a (pointers to them) with a packed panel, added to the tile `out` or put there. A function of
+// its own: around the inner loop no register is free for what comes after it.
+template <class Size, int Rows>
+[[gnu::noinline]] void multiply_tile(const float* const (&rows)[Rows], int length, const float* packed, bool add,
+                                     float* out) {
+  Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
+  if (add) {
+    GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+        c[i][j] = load<Size::kLanes>(out + i * Size::kWidth + j * Size::kLanes);
+      }
+    }
+  }
+  multiply_rows<Size>(c, rows, 0, length, packed);
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      store<Size::kLanes>(out + i * Size::kWidth + j * Size::kLanes, c[i][j]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gemel::GEMEL_DEVICE
