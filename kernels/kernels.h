@@ -295,7 +295,8 @@ struct Kernels {
   void (*residual_add)(Queue, const ResidualShape&, const float* main, const float* skip, float* y);
   void (*residual_split)(Queue, const ResidualShape&, const float* dy, float* dmain, float* dskip);
 
-  // ---- rows of (N,D): y = x / max(||x||, epsilon); inverse_norm (N) is what backward needs.
+  // ---- rows of (N,D): y = x / max(||x||, epsilon); inverse_norm (N) is what backward needs. dx may
+  // alias dy.
   void (*l2_normalize_forward)(Queue, int n, int d, float epsilon, const float* x, float* y, float* inverse_norm);
   void (*l2_normalize_backward)(Queue, int n, int d, const float* y, const float* inverse_norm, const float* dy,
                                 float* dx);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// exp and log(1 + x) of a vector of floats, for sigmoids and the soft margin. NaN stays NaN.
+// exp and log(1 + x) of a vector of floats, and the logistic losses made of them. NaN stays NaN.
 #pragma once
 
 #include "kernels/cpu/simd.h"
@@ -50,6 +50,20 @@ GEMEL_INLINE Vec<kLanes> log_one_plus(Vec<kLanes> x) {
   series = series * square + 1.0f / 5;
   series = series * square + 1.0f / 3;
   return 2.0f * s + 2.0f * s * square * series;
+}
+
+// exp(x) for x <= 0: 0 where `exponential` stops.
+GEMEL_INLINE Vec<kLanes> power_of(Vec<kLanes> x) { return x < broadcast(-87.3f) ? Vec<kLanes>{} : exponential(x); }
+
+// log(1 + exp(u)), and its slope 1 / (1 + exp(-u)). Neither overflows or cancels; 0 and 0 at -infinity.
+struct Softplus {
+  Vec<kLanes> value, slope;
+};
+GEMEL_INLINE Softplus softplus(Vec<kLanes> u) {
+  using V = Vec<kLanes>;
+  const IntVec<kLanes> positive = u > V{};
+  const V power = power_of(positive ? -u : u);  // exp(-|u|)
+  return {(positive ? u : V{}) + log_one_plus(power), (positive ? broadcast(1.0f) : power) / (1.0f + power)};
 }
 
 }  // namespace

@@ -150,6 +150,22 @@ GEMEL_INLINE float sum_lanes(Vec<Lanes> v) {
   return lanes[0];
 }
 
+GEMEL_INLINE float largest_lane(Vec<kLanes> v) {
+  float most = v[0];
+  GEMEL_UNROLL for (int i = 1; i < kLanes; ++i) most = v[i] > most ? v[i] : most;
+  return most;
+}
+
+// |v|: the sign's bit cleared.
+template <int Lanes = kLanes>
+GEMEL_INLINE Vec<Lanes> magnitude(Vec<Lanes> v) {
+  IntVec<Lanes> bits;
+  __builtin_memcpy(&bits, &v, sizeof bits);
+  bits &= 0x7fffffff;
+  __builtin_memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
 GEMEL_INLINE float square_root(float x) { return __builtin_sqrtf(x); }
 
 // One instruction, in the end: both compilers vectorise the loop.

@@ -86,35 +86,6 @@ GEMEL_INLINE bool any(IntVec<Lanes> mask) {
   return all != 0;
 }
 
-template <class Size, int Rows>
-GEMEL_INLINE void load_tile(const float* tile, Vec<Size::kLanes> (&c)[Rows][Size::kVectors]) {
-  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-      c[i][j] = load<Size::kLanes>(tile + i * Size::kWidth + j * Size::kLanes);
-    }
-  }
-}
-
-template <class Size, int Rows>
-GEMEL_INLINE void store_tile(float* tile, const Vec<Size::kLanes> (&c)[Rows][Size::kVectors]) {
-  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-      store<Size::kLanes>(tile + i * Size::kWidth + j * Size::kLanes, c[i][j]);
-    }
-  }
-}
-
-// Products of Rows rows of a (pointers to them) with a packed panel, added to the tile `out` or put there. Functions of
-// their own, this and from_products(): around the inner loop no register is free for what comes after it.
-template <class Size, int Rows>
-[[gnu::noinline]] void multiply_tile(const float* const (&rows)[Rows], int length, const float* packed, bool add,
-                                     float* out) {
-  Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
-  if (add) load_tile<Size>(out, c);
-  multiply_rows<Size>(c, rows, 0, length, packed);
-  store_tile<Size>(out, c);
-}
-
 // Products of a row with a vector of columns -> squared distances; sets the lanes of `cancels` that are not to be kept.
 template <int Lanes>
 GEMEL_INLINE Vec<Lanes> from_product(Vec<Lanes> product, float row_norm, const float* column_norms,

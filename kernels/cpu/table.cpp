@@ -42,10 +42,17 @@ void replace_entries(Kernels& table) {
   table.pairwise_distance = pairwise_distance;
   table.nearest_scratch = nearest_scratch;
   table.nearest = nearest;
+  table.weighted_distance = weighted_distance;
+  table.weighted_pairwise = weighted_pairwise;
   table.contrastive = contrastive;
   table.triplet = triplet;
   table.contrastive_all_scratch = contrastive_all_scratch;
   table.contrastive_all = contrastive_all;
+  table.weighted_cross_entropy_scratch = weighted_cross_entropy_scratch;
+  table.weighted_cross_entropy = weighted_cross_entropy;
+  table.similarity_loss = similarity_loss;
+  table.similarity_backward = similarity_backward;
+  table.softmax_cross_entropy = softmax_cross_entropy;
   table.pairwise_backward = pairwise_backward;
   table.loss_reduce = loss_reduce;
   table.sgd = sgd;

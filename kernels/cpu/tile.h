@@ -84,5 +84,34 @@ GEMEL_INLINE void multiply_columns(Vec<Size::kLanes> (&c)[Rows][Size::kVectors],
   }
 }
 
+template <class Size, int Rows>
+GEMEL_INLINE void load_tile(const float* tile, Vec<Size::kLanes> (&c)[Rows][Size::kVectors]) {
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      c[i][j] = load<Size::kLanes>(tile + i * Size::kWidth + j * Size::kLanes);
+    }
+  }
+}
+
+template <class Size, int Rows>
+GEMEL_INLINE void store_tile(float* tile, const Vec<Size::kLanes> (&c)[Rows][Size::kVectors]) {
+  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+      store<Size::kLanes>(tile + i * Size::kWidth + j * Size::kLanes, c[i][j]);
+    }
+  }
+}
+
+// Products of Rows rows of a (pointers to them) with a packed panel, added to the tile `out` or put there. A function of
+// its own: around the inner loop no register is free for what comes after it.
+template <class Size, int Rows>
+[[gnu::noinline]] void multiply_tile(const float* const (&rows)[Rows], int length, const float* packed, bool add,
+                                     float* out) {
+  Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
+  if (add) load_tile<Size>(out, c);
+  multiply_rows<Size>(c, rows, 0, length, packed);
+  store_tile<Size>(out, c);
+}
+
 }  // namespace
 }  // namespace gemel::GEMEL_DEVICE

@@ -18,7 +18,7 @@
 //          stands for "not a candidate".
 // Sums     in an order that depends on the row's length and labels alone.
 #include "kernels/cpu/exponential.h"
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/labelled_row.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
@@ -27,59 +27,7 @@ using V = Vec<kLanes>;
 using Ints = IntVec<kLanes>;
 
 constexpr int kAnchors = 8, kGroup = 4;
-constexpr float kInfinity = __builtin_inff();
 constexpr int kNone = -1;
-
-// ---- one anchor's row
-struct Row {
-  int n, anchor;
-  std::int32_t label;
-  const float* d2;
-  const std::int32_t* labels;
-};
-
-// kLanes columns of it. The masks are all ones (-1) or 0 a lane; lanes past the row's end are neither.
-struct Columns {
-  V d2;
-  Ints at, positive, negative;
-};
-
-GEMEL_INLINE Ints lane_numbers() {
-  Ints numbers{};
-  GEMEL_UNROLL for (int i = 0; i < kLanes; ++i) numbers[i] = i;
-  return numbers;
-}
-
-template <bool Part>
-GEMEL_INLINE Columns columns_at(const Row& row, int first) {
-  Columns c;
-  Ints labels{};
-  c.at = lane_numbers() + first;
-  if constexpr (Part) {
-    c.d2 = load_part(row.d2 + first, row.n - first);
-    for (int i = 0; i < row.n - first; ++i) labels[i] = row.labels[first + i];
-  } else {
-    c.d2 = load(row.d2 + first);
-    __builtin_memcpy(&labels, row.labels + first, sizeof labels);
-  }
-  const Ints same = labels == row.label;
-  c.positive = same & (c.at != row.anchor);
-  c.negative = ~same;
-  if constexpr (Part) {
-    const Ints inside = c.at < row.n;
-    c.positive &= inside;
-    c.negative &= inside;
-  }
-  return c;
-}
-
-// Calls f(columns, first column, lanes) for the whole row.
-template <class F>
-GEMEL_INLINE void for_each_columns(const Row& row, const F& f) {
-  int first = 0;
-  for (; first + kLanes <= row.n; first += kLanes) f(columns_at<false>(row, first), first, kLanes);
-  if (first < row.n) f(columns_at<true>(row, first), first, row.n - first);
-}
 
 GEMEL_INLINE bool is_positive(const Row& row, int column) {
   return row.labels[column] == row.label && column != row.anchor;
@@ -90,12 +38,6 @@ GEMEL_INLINE bool any(Ints mask) {
   std::int32_t bits = 0;
   GEMEL_UNROLL for (int i = 0; i < kLanes; ++i) bits |= mask[i];
   return bits != 0;
-}
-
-GEMEL_INLINE int sum_lanes(Ints v) {
-  int sum = 0;
-  GEMEL_UNROLL for (int i = 0; i < kLanes; ++i) sum += v[i];
-  return sum;
 }
 
 // The column of the lane with the least value, the lowest of those; lanes without a column (kNone) hold infinity.
@@ -122,15 +64,15 @@ int farthest(const Row& row) {
   Ints column = Ints{} + kNone, nan{};
   for_each_columns(row, [&](const Columns& c, int, int) {
     const Ints member = Of == Side::positive ? c.positive : c.negative;
-    nan |= member & (c.d2 != c.d2);
-    const Ints take = member & (c.d2 > best);
-    best = take ? c.d2 : best;
+    nan |= member & (c.values != c.values);
+    const Ints take = member & (c.values > best);
+    best = take ? c.values : best;
     column = take ? c.at : column;
   });
   if (!any(nan)) return column_of_least(-best, column);
   for (int j = 0;; ++j) {
     const bool member = Of == Side::positive ? is_positive(row, j) : row.labels[j] != row.label;
-    if (member && row.d2[j] != row.d2[j]) return j;
+    if (member && row.values[j] != row.values[j]) return j;
   }
 }
 
@@ -144,7 +86,7 @@ void nearest_beyond(const Row& row, const float* limit, int* chosen) {
     column[i] = Ints{} + kNone;
   }
   for_each_columns(row, [&](const Columns& c, int, int) {
-    const V d2 = c.negative ? c.d2 : broadcast(-kInfinity);
+    const V d2 = c.negative ? c.values : broadcast(-kInfinity);
     GEMEL_UNROLL for (int i = 0; i < kGroup; ++i) {
       const Ints take = (d2 > limits[i]) & (d2 < best[i]);
       best[i] = take ? d2 : best[i];
@@ -177,11 +119,8 @@ struct Loss {
 
   GEMEL_INLINE Terms operator()(V u) const {
     if constexpr (Soft) {
-      const Ints positive = u > V{};
-      const V x = positive ? -u : u;                                 // -|u|
-      const V power = x < broadcast(-87.3f) ? V{} : exponential(x);  // where `exponential` stops
-      const V loss = (positive ? u : V{}) + log_one_plus(power);
-      return {loss, (positive ? broadcast(1.0f) : power) / (1.0f + power), loss != V{}};
+      const Softplus s = softplus(u);
+      return {s.value, s.slope, s.value != V{}};
     } else {
       const V hinge = margin + u;
       const Ints active = ~(hinge <= V{});  // NaN is
@@ -201,8 +140,8 @@ void add_triplets(const Row& row, const L& l, int count, const int* positives, c
                   Totals& totals) {
   V d2_positive{}, d2_negative{};
   for (int i = 0; i < count; ++i) {
-    d2_positive[i] = row.d2[positives[i]];
-    d2_negative[i] = row.d2[negatives[i]];
+    d2_positive[i] = row.values[positives[i]];
+    d2_negative[i] = row.values[negatives[i]];
   }
   const V d_positive = L::metric(d2_positive), d_negative = L::metric(d2_negative);
   const Terms terms = l(d_positive - d_negative);
@@ -221,14 +160,14 @@ Totals semi_hard(const Row& row, const L& l, float* g) {
   Totals totals;
   const int last_resort = farthest<Side::negative>(row);
   if (last_resort == kNone) return totals;
-  const bool nan = row.d2[last_resort] != row.d2[last_resort];
+  const bool nan = row.values[last_resort] != row.values[last_resort];
   for (int j = 0; j < row.n;) {
     int positives[kLanes], negatives[kLanes], count = 0;
     float limits[kLanes];
     for (; j < row.n && count < kLanes; ++j) {
       if (!is_positive(row, j)) continue;
       positives[count] = j;
-      limits[count++] = row.d2[j] != row.d2[j] ? -kInfinity : row.d2[j];  // every negative is beyond NaN
+      limits[count++] = row.values[j] != row.values[j] ? -kInfinity : row.values[j];  // every negative is beyond NaN
     }
     for (int i = count; i < kLanes; ++i) limits[i] = kInfinity;
     for (int i = 0; i < count; i += kGroup) {
@@ -247,7 +186,7 @@ Totals batch_hard(const Row& row, const L& l, float* g) {
   int negative[kGroup] = {farthest<Side::negative>(row)};
   if (positive == kNone || negative[0] == kNone) return totals;
   const int last_resort = negative[0];
-  if (row.d2[last_resort] == row.d2[last_resort]) {
+  if (row.values[last_resort] == row.values[last_resort]) {
     const float limits[kGroup] = {-kInfinity, kInfinity, kInfinity, kInfinity};
     nearest_beyond(row, limits, negative);
     if (negative[0] == kNone) negative[0] = last_resort;  // all at infinity: the first of them
@@ -262,11 +201,11 @@ Totals all(const Row& row, const L& l, float* g) {
   V losses{};
   for (int p = 0; p < row.n; ++p) {
     if (!is_positive(row, p)) continue;
-    const V d = L::metric(broadcast(row.d2[p]));
+    const V d = L::metric(broadcast(row.values[p]));
     V slopes{};
     Ints active{};
     for_each_columns(row, [&](const Columns& c, int first, int lanes) {
-      const Terms terms = l(d - L::metric(c.d2));
+      const Terms terms = l(d - L::metric(c.values));
       const V slope = c.negative ? terms.slope : V{};
       losses += c.negative ? terms.loss : V{};
       active += c.negative & terms.active;
@@ -278,7 +217,7 @@ Totals all(const Row& row, const L& l, float* g) {
   }
   for_each_columns(row, [&](const Columns& c, int first, int lanes) {
     const V sums = load_lanes(g + first, lanes);
-    store_lanes(g + first, c.negative ? -sums * L::metric_slope(L::metric(c.d2)) : sums, lanes);
+    store_lanes(g + first, c.negative ? -sums * L::metric_slope(L::metric(c.values)) : sums, lanes);
   });
   totals.loss = sum_lanes(losses);
   totals.count = totals.active;
@@ -291,7 +230,7 @@ void mine(Mining mining, const L& l, int n, const float* distance2, const std::i
   parallel(divide_up(n, kAnchors), [&](std::int64_t item, int) {
     const int begin = static_cast<int>(item) * kAnchors, end = min(begin + kAnchors, n);
     for (int a = begin; a < end; ++a) {
-      const Row row{n, a, labels[a], distance2 + std::ptrdiff_t{a} * n, labels};
+      const Row row = row_of(n, a, distance2, labels);
       float* row_g = g + std::ptrdiff_t{a} * n;
       __builtin_memset(row_g, 0, sizeof(float) * static_cast<std::size_t>(n));
       const Totals totals = mining == Mining::all         ? all(row, l, row_g)

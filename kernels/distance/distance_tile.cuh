@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// 64 x 64 squared distances of rows of a and rows of b, by one block of 128 threads: what pairwise_distance, nearest and
-// contrastive_all share, and with it their distances' bits.
+// 64 x 64 distances of rows of a and rows of b, by one block of 128 threads: what pairwise_distance, nearest and
+// contrastive_all share, and with it their distances' bits; weighted_pairwise sums other terms.
 //
 // Mapping    a thread has 4 rows x 8 columns of pairs. The columns of the rows are walked in chunks of 32.
 // Shared     a and b tiles, transposed to [k][row] so that a thread reads its rows as float4: 2 x 32 x 68 floats, 17
@@ -54,12 +54,13 @@ using Tile = float[kDepth][kPitch];
 __device__ __forceinline__ int row() { return threadIdx.x / kAcross * kRows; }
 __device__ __forceinline__ int column(int c) { return threadIdx.x % kAcross * 4 + (c < 4 ? c : c - 4 + kTile / 2); }
 
-// sum = squared distances of rows first_i.. of a (n,d) and rows first_j.. of b (m,d). All threads take part; tile_a and
-// tile_b may be written again afterwards.
-template <bool kAligned>
-__device__ __forceinline__ void squared_distances(int n, int m, int d, const float* __restrict__ a,
-                                                  const float* __restrict__ b, int first_i, int first_j, Tile& tile_a,
-                                                  Tile& tile_b, float (&sum)[kRows][kColumns]) {
+// sum[r][c] = sum over k of the terms of rows first_i.. of a (n,d) and rows first_j.. of b (m,d). terms.at(k) gives what
+// add(sum, a_k, b_k) is called on; k may be beyond D, where a_k = b_k = 0 must add exactly 0. All threads take part;
+// tile_a and tile_b may be written again afterwards.
+template <bool kAligned, class Terms>
+__device__ __forceinline__ void sum_terms(int n, int m, int d, const float* __restrict__ a, const float* __restrict__ b,
+                                          int first_i, int first_j, Tile& tile_a, Tile& tile_b, const Terms& terms,
+                                          float (&sum)[kRows][kColumns]) {
   static_assert(kThreads == 2 * kTile, "two threads load a row");
   const int i0 = row(), j0 = column(0);
   SIMT_UNROLL
@@ -76,17 +77,31 @@ __device__ __forceinline__ void squared_distances(int n, int m, int d, const flo
       store4(&in_a[0], load4(&tile_a[k][i0]));
       store4(&in_b[0], load4(&tile_b[k][j0]));
       store4(&in_b[4], load4(&tile_b[k][j0 + kTile / 2]));
+      const auto term = terms.at(k0 + k);
       SIMT_UNROLL
       for (int r = 0; r < kRows; ++r) {
         SIMT_UNROLL
-        for (int c = 0; c < kColumns; ++c) {
-          const float difference = in_a[r] - in_b[c];
-          sum[r][c] += difference * difference;
-        }
+        for (int c = 0; c < kColumns; ++c) term.add(sum[r][c], in_a[r], in_b[c]);
       }
     }
     __syncthreads();
   }
+}
+
+struct Squares {
+  __device__ __forceinline__ Squares at(int) const { return {}; }
+  __device__ __forceinline__ void add(float& sum, float a, float b) const {
+    const float difference = a - b;
+    sum += difference * difference;
+  }
+};
+
+// sum = squared distances of rows first_i.. of a (n,d) and rows first_j.. of b (m,d), as above.
+template <bool kAligned>
+__device__ __forceinline__ void squared_distances(int n, int m, int d, const float* __restrict__ a,
+                                                  const float* __restrict__ b, int first_i, int first_j, Tile& tile_a,
+                                                  Tile& tile_b, float (&sum)[kRows][kColumns]) {
+  sum_terms<kAligned>(n, m, d, a, b, first_i, first_j, tile_a, tile_b, Squares{}, sum);
 }
 
 }  // namespace gemel::GEMEL_DEVICE::distance_tile

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// From the gradient of squared distances to the gradient of the embeddings.
+// From the gradient of squared distances, or of dot products, to the gradient of the embeddings.
 //
-//   de_i = s sum_j (g_ij + g_ji) 2 (e_i - e_j)          as d2_ij = ||e_i - e_j||^2
+//   pairwise_backward    de_i = s sum_j (g_ij + g_ji) 2 (e_i - e_j)          as d2_ij = ||e_i - e_j||^2
+//   similarity_backward  de_i = s sum_j (g_ij + g_ji) e_j                    of e_i . e_j
 //
 // Shapes     e, de (N,D), g (N,N), scale: one float s in device memory.
 // Mapping    one block = 32 rows x 64 columns of de, tiles numbered along grid x; 128 threads, each 4 rows x 4 columns.
@@ -14,7 +15,7 @@
 // of
 //            shared memory for 16 x 2 operations. Bound by arithmetic, for the usual N of a few hundred by latency.
 // Numerics   direct differences in f32, summed over j = 0..N-1 in this order: equal rows pull each other by exactly 0,
-//            whatever their distance from the origin. No value depends on the tile.
+//            whatever their distance from the origin. No value depends on the tile. Dot products: sums of products.
 // Edges      N 0 launches nothing; any D (16-byte loads where D is a multiple of 4).
 #include "kernels/entries.h"
 #include "kernels/simt/simt.h"
@@ -46,7 +47,7 @@ __device__ __forceinline__ float4 load_inside(const float* __restrict__ x, int r
   return v;
 }
 
-template <bool kAligned>
+template <bool kDifferences, bool kAligned>
 __global__ void __launch_bounds__(kThreads)
     pairwise_backward_kernel(int n, int d, int column_tiles, const float* __restrict__ e, const float* __restrict__ g,
                              const float* __restrict__ scale, float* __restrict__ de) {
@@ -89,13 +90,15 @@ __global__ void __launch_bounds__(kThreads)
       SIMT_UNROLL
       for (int r = 0; r < kRows; ++r) {
         SIMT_UNROLL
-        for (int c = 0; c < kColumns; ++c) sum[r][c] += weight[r] * (own[r][c] - theirs[c]);
+        for (int c = 0; c < kColumns; ++c) {
+          sum[r][c] += weight[r] * (kDifferences ? own[r][c] - theirs[c] : theirs[c]);
+        }
       }
     }
     __syncthreads();
   }
 
-  const float factor = 2.0f * *scale;
+  const float factor = kDifferences ? 2.0f * *scale : *scale;
   SIMT_UNROLL
   for (int r = 0; r < kRows; ++r) {
     SIMT_UNROLL
@@ -106,18 +109,27 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-}  // namespace
-
-void pairwise_backward(Queue queue, int n, int d, const float* e, const float* g, const float* scale, float* de) {
+template <bool kDifferences>
+void launch_tiles(Queue queue, int n, int d, const float* e, const float* g, const float* scale, float* de) {
   const int row_tiles = (n + kTileRows - 1) / kTileRows, column_tiles = (d + kTileColumns - 1) / kTileColumns;
   const LaunchConfig config{.grid = static_cast<unsigned>(row_tiles) * static_cast<unsigned>(column_tiles),
                             .block = kThreads,
                             .queue = queue};
   if (d % 4 == 0) {
-    launch<pairwise_backward_kernel<true>>(config, n, d, column_tiles, e, g, scale, de);
+    launch<pairwise_backward_kernel<kDifferences, true>>(config, n, d, column_tiles, e, g, scale, de);
   } else {
-    launch<pairwise_backward_kernel<false>>(config, n, d, column_tiles, e, g, scale, de);
+    launch<pairwise_backward_kernel<kDifferences, false>>(config, n, d, column_tiles, e, g, scale, de);
   }
+}
+
+}  // namespace
+
+void pairwise_backward(Queue queue, int n, int d, const float* e, const float* g, const float* scale, float* de) {
+  launch_tiles<true>(queue, n, d, e, g, scale, de);
+}
+
+void similarity_backward(Queue queue, int n, int d, const float* e, const float* g, const float* scale, float* de) {
+  launch_tiles<false>(queue, n, d, e, g, scale, de);
 }
 
 }  // namespace gemel::GEMEL_DEVICE

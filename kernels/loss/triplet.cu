@@ -25,12 +25,13 @@
 //            semi_hard reads a row P times from the first-level cache, batch_hard once. Bound by latency until N
 //            reaches thousands.
 // Numerics   a triplet's choice depends on d2 alone and ties go to the lowest index; sums run in a fixed order. ln(1 +
-//            exp(u)) is computed as max(u, 0) + log1p(exp(-|u|)), which neither overflows nor cancels.
+//            exp(u)) is computed so that it neither overflows nor cancels (logistic.cuh).
 // Edges      NaN distances are mined before any other, so that they reach the loss instead of hiding behind a finite
 //            candidate.
 #include <cmath>
 
 #include "kernels/entries.h"
+#include "kernels/loss/logistic.cuh"
 #include "kernels/simt/reduce.cuh"
 #include "kernels/simt/simt.h"
 
@@ -50,12 +51,12 @@ __device__ __forceinline__ float metric_slope(const TripletParams& params, float
 }
 
 __device__ __forceinline__ float triplet_loss(const TripletParams& params, float u) {
-  if (params.soft_margin) return (u > 0 ? u : 0.0f) + log1pf(expf(-fabsf(u)));
+  if (params.soft_margin) return softplus(u);
   return params.margin + u <= 0 ? 0.0f : params.margin + u;
 }
 
 __device__ __forceinline__ float loss_slope(const TripletParams& params, float u) {
-  if (params.soft_margin) return 1.0f / (1.0f + expf(-u));
+  if (params.soft_margin) return logistic(u);
   return params.margin + u <= 0 ? 0.0f : 1.0f;
 }
 

@@ -51,8 +51,7 @@ __global__ void l2_normalize_forward_kernel(int n, int d, float epsilon, const f
 }
 
 __global__ void l2_normalize_backward_kernel(int n, int d, const float* __restrict__ y,
-                                             const float* __restrict__ inverse_norm, const float* __restrict__ dy,
-                                             float* __restrict__ dx) {
+                                             const float* __restrict__ inverse_norm, const float* dy, float* dx) {
   const int lane = threadIdx.x % 32;
   const int row = blockIdx.x * kWarps + threadIdx.x / 32;
   if (row < n) {

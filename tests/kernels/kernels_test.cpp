@@ -158,7 +158,7 @@ TEST(Tables, EveryEntryThatComputesHasACase) {
   std::set<std::string> ops;
   for (const OpCase& c : cases()) ops.insert(c.op);
   // Entries that size scratch or packed weights, or pack them: the cases of what they serve call them.
-  constexpr std::size_t kHelpers = 9, kName = 1;
+  constexpr std::size_t kHelpers = 12, kName = 1;
   EXPECT_EQ(ops.size(), sizeof(Kernels) / sizeof(void*) - kHelpers - kName);
 }
 
@@ -351,6 +351,20 @@ TEST_P(EveryTable, MeasuresARowAloneAsInABatch) {
                           k.pairwise_distance(queue, rows, kOthers, kWidth, rows_of(a, kWidth, first, rows).data(),
                                               b.data(), true, d);
                         }});
+  const std::vector<float> w = random_floats("w", kWidth);
+  for (const Weighted kind : {Weighted::l1, Weighted::chi2}) {
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name, {"weighted_distance", kRows, 1, {}, [&](Queue queue, int first, int rows, float* d) {
+                            k.weighted_distance(queue, rows, kWidth, kind, w.data(),
+                                                rows_of(a, kWidth, first, rows).data(),
+                                                rows_of(b, kWidth, first, rows).data(), d);
+                          }});
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name, {"weighted_pairwise", kRows, kOthers, {}, [&](Queue queue, int first, int rows, float* d) {
+                            k.weighted_pairwise(queue, rows, kOthers, kWidth, kind, w.data(),
+                                                rows_of(a, kWidth, first, rows).data(), b.data(), d);
+                          }});
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, EveryTable, testing::ValuesIn(tables()),

@@ -2,6 +2,7 @@
 //
 // The losses' cases together, and the definition and cases of loss_reduce.
 #include <bit>
+#include <cmath>
 #include <iterator>
 
 #include "tests/reference/loss_parts.h"
@@ -26,6 +27,27 @@ TensorSpec state_tensor(const StepState& state, Role role, Dtype dtype) {
           .dtype = dtype};
 }
 
+double sum(const std::vector<double>& x) {
+  double total = 0;
+  for (const double y : x) total += y;
+  return total;
+}
+
+double softplus(double u) { return std::fmax(u, 0.0) + std::log1p(std::exp(-std::abs(u))); }
+double logistic(double u) { return 1 / (1 + std::exp(-u)); }
+
+Fill groups_of(int each) {
+  return {.kind = Fill::Kind::custom, .a = 0, .b = 0, .custom = [=](std::vector<double>& labels, auto) {
+            for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<double>(i / each);
+          }};
+}
+
+Fill in_turn(int classes) {
+  return {.kind = Fill::Kind::custom, .a = 0, .b = 0, .custom = [=](std::vector<double>& labels, auto) {
+            for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<double>(i % classes);
+          }};
+}
+
 namespace {
 
 struct Reduced {
@@ -35,12 +57,9 @@ struct Reduced {
 // Means over what `counts` says there is to count; nothing to count: 0, and a gradient of 0.
 Reduced reduce(const std::vector<double>& losses, const std::vector<double>& counts,
                const std::vector<double>& actives) {
-  double loss = 0, count = 0, active = 0;
-  for (const double x : losses) loss += x;
-  for (const double x : counts) count += x;
-  for (const double x : actives) active += x;
+  const double count = sum(counts);
   if (count == 0) return {0, 0, 0};
-  return {loss / count, active / count, 1 / count};
+  return {sum(losses) / count, sum(actives) / count, 1 / count};
 }
 
 struct ReduceOptions {
@@ -112,7 +131,8 @@ std::vector<OpCase> loss_reduce_cases(Depth depth) {
 
 std::vector<OpCase> loss_cases(Depth depth) {
   std::vector<OpCase> cases;
-  for (const auto part : {contrastive_cases, triplet_cases, loss_reduce_cases}) {
+  for (const auto part :
+       {contrastive_cases, triplet_cases, similarity_cases, softmax_cases, weighted_cases, loss_reduce_cases}) {
     std::vector<OpCase> more = part(depth);
     std::move(more.begin(), more.end(), std::back_inserter(cases));
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The parts of loss_cases(), and the StepState as a tensor, which optimizer cases use too.
+// The parts of loss_cases(), what several of them use, and the StepState as a tensor, which optimizer cases use too.
 #pragma once
 
 #include <cmath>
@@ -13,7 +13,19 @@ namespace gemel::reference {
 
 std::vector<OpCase> contrastive_cases(Depth depth);
 std::vector<OpCase> triplet_cases(Depth depth);
+std::vector<OpCase> similarity_cases(Depth depth);
+std::vector<OpCase> softmax_cases(Depth depth);
+std::vector<OpCase> weighted_cases(Depth depth);  // the distances too
 std::vector<OpCase> loss_reduce_cases(Depth depth);
+
+double sum(const std::vector<double>& x);
+double softplus(double u);  // ln(1 + e^u)
+double logistic(double u);  // 1 / (1 + e^-u)
+
+// Labels: groups of `each` consecutive rows with one label (1: all different; n: all equal).
+Fill groups_of(int each);
+// `classes` labels in turn: positives lie all over the batch, in every chunk of 128 columns.
+Fill in_turn(int classes);
 
 // A StepState is 3 floats and 3 integers in a row. As an f32 tensor its integers read as the numbers with these bits
 // (denormals, k 2^-149), which no tolerance tells apart: such a case judges the floats. As an i32 tensor every bit must

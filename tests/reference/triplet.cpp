@@ -122,27 +122,7 @@ void pairwise_backward(int n, int d, Values& v) {
   }
 }
 
-double sum(const std::vector<double>& x) {
-  double total = 0;
-  for (const double y : x) total += y;
-  return total;
-}
-
 // ---- cases
-// n rows in groups of `each` consecutive ones with one label (1: all different; n: all equal).
-Fill groups_of(int each) {
-  return {.kind = Fill::Kind::custom, .a = 0, .b = 0, .custom = [=](std::vector<double>& labels, auto) {
-            for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<double>(i / each);
-          }};
-}
-
-// `classes` labels in turn: positives lie all over the batch, in every chunk of 128 columns.
-Fill in_turn(int classes) {
-  return {.kind = Fill::Kind::custom, .a = 0, .b = 0, .custom = [=](std::vector<double>& labels, auto) {
-            for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<double>(i % classes);
-          }};
-}
-
 std::string described(const TripletParams& params) {
   const char* mining = params.mining == Mining::all         ? "all"
                        : params.mining == Mining::semi_hard ? "semi_hard"
