@@ -19,36 +19,13 @@
 // Used by   the ladder (kernels/conv2d/rungs.h).    Tests tests/reference/conv2d.cpp
 #include <cstdint>
 
+#include "kernels/conv2d/elements.cuh"
 #include "kernels/entries.h"
-#include "kernels/simt/simt.h"
 
 namespace gemel::GEMEL_DEVICE::conv2d_direct {
 namespace {
 
-constexpr int kBlock = 256;
-
-LaunchConfig flat_grid(Queue queue, std::int64_t elements) {
-  return {.grid = dim3(static_cast<unsigned>((elements + kBlock - 1) / kBlock)), .block = dim3(kBlock), .queue = queue};
-}
-
-__device__ __forceinline__ std::int64_t element() {
-  return static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
-}
-
-// An element of a tensor of four extents, the last one contiguous.
-struct Position {
-  int i0, i1, i2, i3;
-};
-__device__ __forceinline__ Position position(std::int64_t element, int extent1, int extent2, int extent3) {
-  const int i3 = static_cast<int>(element % extent3);
-  element /= extent3;
-  const int i2 = static_cast<int>(element % extent2);
-  element /= extent2;
-  return {static_cast<int>(element / extent1), static_cast<int>(element % extent1), i2, i3};
-}
-__device__ __forceinline__ std::int64_t offset(int i0, int i1, int i2, int extent1, int extent2, int extent3) {
-  return ((static_cast<std::int64_t>(i0) * extent1 + i1) * extent2 + i2) * extent3;
-}
+using namespace elements;
 
 __global__ void conv2d_fprop_kernel(Conv2dShape shape, int P, int Q, const float* __restrict__ x,
                                     const float* __restrict__ w, const float* __restrict__ bias,

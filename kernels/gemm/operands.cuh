@@ -125,7 +125,7 @@ struct PatchRows : Patches {
   static constexpr int kVector = Vector;
   using Lane = Position;
   using Depth = Tap;
-  explicit PatchRows(const Patches& patches) : Patches(patches) {}
+  __host__ __device__ explicit PatchRows(const Patches& patches) : Patches(patches) {}
   __device__ __forceinline__ Lane lane(int l) const { return position(l); }
   __device__ __forceinline__ Depth depth(int k) const { return tap(k); }
 };
@@ -151,7 +151,7 @@ struct PatchColumns : Patches {
   static constexpr int kVector = Vector;
   using Lane = Tap;
   using Depth = Position;
-  explicit PatchColumns(const Patches& patches) : Patches(patches) {}
+  __host__ __device__ explicit PatchColumns(const Patches& patches) : Patches(patches) {}
   __device__ __forceinline__ Lane lane(int l) const { return tap(l); }
   __device__ __forceinline__ Depth depth(int k) const { return position(k); }
   __device__ __forceinline__ const float* address(const Lane& tap, const Depth& at) const {

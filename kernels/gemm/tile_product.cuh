@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The tiled matrix product under linear/02_tiled.cu, conv2d/02_implicit_gemm.cu and conv2d/conv_block.cu.
+// The tiled matrix product under linear/02_tiled.cu, conv2d/02_implicit_gemm.cu, conv2d/conv_block.cu and, in families,
+// local2d/02_place_products.cu.
 //
 //   out[m,n] = sum_k A(m,k) * B(k,n) (+ bias[n])     or     out[m,n] += sum_k A(m,k) * B(k,n)
 //
@@ -197,13 +198,14 @@ __device__ __forceinline__ void finish(const P& product, const Spot<T>& spot, in
   }
 }
 
+// The block's tile, of those of the product.
 template <class T, class P>
-__global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __grid_constant__ P product) {
+__device__ __forceinline__ void multiply_tile(const P& product, int tile) {
   auto& stages = shared_storage<Stages<T>>();
   const int thread = static_cast<int>(threadIdx.x);
   const int tiles_across = (product.columns + T::kColumns - 1) / T::kColumns;
-  const int first_row = static_cast<int>(blockIdx.x) / tiles_across * T::kRows;
-  const int first_column = static_cast<int>(blockIdx.x) % tiles_across * T::kColumns;
+  const int first_row = tile / tiles_across * T::kRows;
+  const int first_column = tile % tiles_across * T::kColumns;
   const Spot<T> spot(thread);
   Carrier<T, decltype(product.a), T::kRows> a(product.a, first_row, thread);
   Carrier<T, decltype(product.b), T::kColumns> b(product.b, first_column, thread);
@@ -251,6 +253,20 @@ __global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __gr
   }
 }
 
+template <class T, class P>
+__global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __grid_constant__ P product) {
+  multiply_tile<T>(product, static_cast<int>(blockIdx.x));
+}
+
+// Many products in one launch: a family has `count` of them, product(i), all of rows x columns and none split.
+template <class T, class Family>
+__global__ void __launch_bounds__(T::kThreads, 1) tile_products_kernel(const __grid_constant__ Family family) {
+  const int down = (family.rows + T::kRows - 1) / T::kRows, across = (family.columns + T::kColumns - 1) / T::kColumns;
+  const int block = static_cast<int>(blockIdx.x), tiles = down * across;
+  const auto product = family.product(block / tiles);
+  multiply_tile<T>(product, block % tiles);
+}
+
 // out[e] = or += sum over slices of partial[slice * elements + e], in order (+ bias[e % columns]).
 // One thread an element; reads slices * 4 bytes for 4 written.
 inline constexpr int kSumBlock = 256;
@@ -277,6 +293,14 @@ inline void sum_slices(Queue queue, int elements, int columns, int slices, const
   }
 }
 
+// Extents of a product are ints.
+inline int extent(std::int64_t value, const char* of) {
+  if (value > std::numeric_limits<int>::max()) {
+    throw LaunchError(std::string(of) + " of " + std::to_string(value) + " are too many; use a smaller batch");
+  }
+  return static_cast<int>(value);
+}
+
 template <class T, class P>
 void launch_tiles(Queue queue, const P& product, int split_slices) {
   launch<tile_product_kernel<T, P>>({.grid = dim3(static_cast<unsigned>(tiles_in<T>(product.rows, product.columns)), 1,
@@ -285,6 +309,17 @@ void launch_tiles(Queue queue, const P& product, int split_slices) {
                                      .shared_bytes = sizeof(Stages<T>),
                                      .queue = queue},
                                     product);
+}
+
+// The tiles of a member are neighbours in the grid: what they share is read from memory once.
+template <class T, class Family>
+void launch_family(Queue queue, const Family& family) {
+  const std::int64_t blocks = tiles_in<T>(family.rows, family.columns) * family.count;
+  launch<tile_products_kernel<T, Family>>({.grid = dim3(static_cast<unsigned>(extent(blocks, "tiles of products"))),
+                                           .block = dim3(T::kThreads),
+                                           .shared_bytes = sizeof(Stages<T>),
+                                           .queue = queue},
+                                          family);
 }
 
 // Which tile a product is computed with. It does not change the result. Operands fetched float by float hold so many
@@ -354,14 +389,6 @@ void multiply_split(Queue queue, P product, int slices) {
     sum_slices(queue, product.rows * product.columns, product.columns, slices, product.partial, product.bias,
                product.accumulate, product.out);
   }
-}
-
-// Extents of a product are ints.
-inline int extent(std::int64_t value, const char* of) {
-  if (value > std::numeric_limits<int>::max()) {
-    throw LaunchError(std::string(of) + " of " + std::to_string(value) + " are too many; use a smaller batch");
-  }
-  return static_cast<int>(value);
 }
 
 }  // namespace gemel::GEMEL_DEVICE::gemm

@@ -29,11 +29,14 @@ struct Tile {
 };
 
 // On a GPU, 8x8 results a thread for large products: 16 floats read from shared memory feed 64 multiply-adds. Smaller
-// tiles keep more multiprocessors busy in small products, and waste less on narrow ones (20 or 32 filters).
+// tiles keep more multiprocessors busy in small products, and waste less on narrow ones (20 or 32 filters). Families of
+// products (local2d) have few rows each: small batches, or 16 filters.
 namespace cuda {
 using LargeTile = Tile<128, 128, 16, 8, 8, 4, 8, 8>;
 using MediumTile = Tile<64, 64, 16, 4, 4, 4, 4, 4>;
 using NarrowTile = Tile<128, 32, 16, 8, 4, 4, 8, 4>;
+using ShortTile = Tile<16, 32, 16, 4, 4, 4, 4, 4>;  // one warp
+using WideTile = Tile<16, 128, 16, 4, 8, 4, 4, 8>;
 inline constexpr int kBlocksToFill = 264;  // two blocks on each of 132 multiprocessors
 }  // namespace cuda
 
@@ -43,6 +46,8 @@ namespace simt {
 using LargeTile = Tile<64, 128, 64, 8, 16, 16, 4, 8>;
 using MediumTile = Tile<64, 64, 64, 16, 8, 8, 4, 8>;
 using NarrowTile = Tile<128, 32, 64, 32, 4, 4, 8, 4>;
+using ShortTile = Tile<16, 32, 64, 4, 4, 4, 4, 4>;
+using WideTile = Tile<16, 128, 64, 4, 16, 16, 4, 8>;
 inline constexpr int kBlocksToFill = 16;
 }  // namespace simt
 

@@ -18,6 +18,7 @@
 #include "kernels/conv2d/rungs.h"
 #include "kernels/distance/rungs.h"
 #include "kernels/linear/rungs.h"
+#include "kernels/local2d/rungs.h"
 #include "kernels/simt/launch_error.h"
 #include "tests/reference/run_case.h"
 
@@ -38,6 +39,9 @@ const std::vector<Table>& tables() {
     }
     for (const LinearRung& rung : simt::linear_rungs()) {
       result.push_back({std::string("simt_linear_") + rung.name, rung.in(simt::kernels()), "linear"});
+    }
+    for (const Local2dRung& rung : simt::local2d_rungs()) {
+      result.push_back({std::string("simt_local2d_") + rung.name, rung.in(simt::kernels()), "local2d"});
     }
     for (const PairwiseDistanceRung& rung : simt::pairwise_distance_rungs()) {
       Kernels kernels = simt::kernels();
@@ -235,6 +239,36 @@ TEST_P(EveryTable, ConvolvesAnImageAloneAsInABatch) {
                             k.conv2d_dgrad(queue, batch_of(rows), rows_of(dy, y_stride, first, rows).data(), w.data(),
                                            dx);
                           }});
+  }
+}
+
+TEST_P(EveryTable, ConvolvesLocallyAnImageAloneAsInABatch) {
+  const Kernels& k = GetParam().kernels;
+  // Batches of one tile and of several; long sums; whole vectors and parts of them.
+  for (const Conv2dShape& shape :
+       {Conv2dShape{.n = 70, .h = 4, .w = 5, .c = 36, .k = 16, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dShape{.n = 31, .h = 7, .w = 5, .c = 3, .k = 17, .r = 3, .s = 2, .stride_h = 2, .stride_w = 1}}) {
+    const std::size_t x_stride = static_cast<std::size_t>(shape.h) * shape.w * shape.c;
+    const std::size_t y_stride = static_cast<std::size_t>(shape.p()) * shape.q() * shape.k;
+    const std::vector<float> x = random_floats("x", x_stride * shape.n), dy = random_floats("dy", y_stride * shape.n);
+    const std::vector<float> w = random_floats("w", y_stride * shape.r * shape.s * shape.c);
+    const std::vector<float> bias = random_floats("bias", y_stride);
+    const auto batch_of = [&](int rows) {
+      Conv2dShape s = shape;
+      s.n = rows;
+      return s;
+    };
+    const auto scratch = [&](int rows) { return k.local2d_scratch(batch_of(rows)); };
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name, {"local2d_fprop", shape.n, y_stride, scratch, [&](Queue queue, int first, int rows, float* y) {
+                            k.local2d_fprop(queue, batch_of(rows), rows_of(x, x_stride, first, rows).data(), w.data(),
+                                            bias.data(), y);
+                          }});
+    expect_rows_alone_as_in_the_batch(
+        GetParam().name,
+        {"local2d_dgrad", shape.n, x_stride, scratch, [&](Queue queue, int first, int rows, float* dx) {
+           k.local2d_dgrad(queue, batch_of(rows), rows_of(dy, y_stride, first, rows).data(), w.data(), dx);
+         }});
   }
 }
 

@@ -119,6 +119,7 @@ std::vector<OpCase> all_cases(Depth depth);
 // One function an operation, each in its own file beside its plain loops.
 std::vector<OpCase> conv2d_cases(Depth);
 std::vector<OpCase> conv_block_cases(Depth);
+std::vector<OpCase> local2d_cases(Depth);
 std::vector<OpCase> linear_cases(Depth);
 std::vector<OpCase> pool2d_cases(Depth);
 std::vector<OpCase> activation_cases(Depth);
