@@ -83,6 +83,10 @@ std::string header_text(const TensorFile& content, const fs::path& file) {
     throw InputError(concat(file.string(), ": a name or its metadata is no valid UTF-8"));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
+  if (text.size() > kMaxHeaderBytes) {
+    throw InputError(concat(file.string(), ": its names and metadata take ", text.size(),
+                            " bytes; a safetensors file holds at most ", kMaxHeaderBytes));
+  }
   return text;
 }
 

@@ -29,11 +29,6 @@ namespace fs = std::filesystem;
 constexpr int kMaxSide = 16384;
 
 // ---- folders
-struct Identity {
-  std::string name;  // path below the data set's folder
-  std::vector<fs::path> files;
-};
-
 bool is_hidden(const fs::path& path) {
   const std::string name = path.filename().string();
   return name.empty() || name[0] == '.' || name == "__MACOSX";
@@ -42,7 +37,7 @@ bool is_hidden(const fs::path& path) {
 // Adds `directory` and, below it, every folder that holds pictures. `above` are the folders on the way here, resolved:
 // folders may be links, but not to one they lie in.
 void collect(const fs::path& directory, const std::string& name, std::vector<fs::path>& above,
-             std::vector<Identity>& identities) {
+             std::vector<PictureFolder>& identities) {
   std::error_code error;
   const fs::path resolved = fs::canonical(directory, error);
   if (std::find(above.begin(), above.end(), resolved) != above.end()) {
@@ -61,7 +56,7 @@ void collect(const fs::path& directory, const std::string& name, std::vector<fs:
   }
   std::sort(files.begin(), files.end());
   std::sort(folders.begin(), folders.end());
-  if (!files.empty() && !name.empty()) identities.push_back({name, std::move(files)});
+  if (!files.empty()) identities.push_back({name, std::move(files)});
   above.push_back(resolved);
   for (const fs::path& folder : folders) {
     const std::string leaf = folder.filename().string();
@@ -96,9 +91,8 @@ void for_each_file(const std::vector<std::string>& files, const char* verb, bool
 }
 
 Dataset load_folder(const std::string& source, const LoadOptions& options) {
-  std::vector<Identity> identities;
-  std::vector<fs::path> above;
-  collect(source, "", above, identities);
+  std::vector<PictureFolder> identities = find_pictures(source);
+  std::erase_if(identities, [](const PictureFolder& folder) { return folder.name.empty(); });
   if (identities.size() < 2) {
     throw InputError(concat(source, identities.empty() ? ": no sub-folder holds pictures" : ": holds a single identity",
                             "; put the pictures of each identity into a sub-folder of its own, for at least two"));
@@ -106,41 +100,14 @@ Dataset load_folder(const std::string& source, const LoadOptions& options) {
 
   Dataset data;
   data.source = source;
-  for (const Identity& identity : identities) {
+  for (const PictureFolder& identity : identities) {
     const std::size_t all = identity.files.size();
     const std::size_t count = options.limit == 0 ? all : std::min(all, static_cast<std::size_t>(options.limit));
     for (std::size_t i = 0; i < count; ++i) data.files.push_back(identity.files[i].string());
     data.labels.insert(data.labels.end(), count, static_cast<std::int32_t>(data.identities.size()));
     data.identities.push_back(identity.name);
   }
-
-  data.height = options.height;
-  data.width = options.width;
-  data.channels = options.channels;
-  if (data.height == 0) {
-    const Image first = read_image_header(data.files.front());
-    data.height = first.height;
-    data.width = first.width;
-  }
-  if (data.channels == 0) {
-    std::atomic<bool> colour{false};
-    for_each_file(data.files, "looked at", options.quiet, [&](int i) {
-      if (read_image_header(data.files[static_cast<std::size_t>(i)]).channels == 3) colour = true;
-    });
-    data.channels = colour ? 3 : 1;
-  }
-  const std::size_t bytes = data.image_bytes();
-  try {
-    data.pixels.resize(data.files.size() * bytes);
-  } catch (const std::bad_alloc&) {
-    throw InputError(concat(source, ": ", data.files.size(), " pictures of ", data.height, "x", data.width, "x",
-                            data.channels, " do not fit into memory; use a smaller size or a limit per identity"));
-  }
-  for_each_file(data.files, "read", options.quiet, [&](int i) {
-    const auto row = static_cast<std::size_t>(i);
-    const Image image = resize(read_image(data.files[row], data.channels), data.height, data.width);
-    std::copy(image.pixels.begin(), image.pixels.end(), data.pixels.begin() + static_cast<std::ptrdiff_t>(row * bytes));
-  });
+  load_pictures(data, options);
   return data;
 }
 
@@ -192,6 +159,47 @@ Dataset load_dataset(const std::string& source, const LoadOptions& options) {
     throw InputError(concat(source, ": is not a folder; for IDX files use idx:IMAGES,LABELS"));
   }
   return load_folder(source, options);
+}
+
+std::vector<PictureFolder> find_pictures(const std::string& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) throw InputError(concat(folder, ": no such folder"));
+  std::vector<PictureFolder> found;
+  std::vector<fs::path> above;
+  collect(folder, "", above, found);
+  return found;
+}
+
+void load_pictures(Dataset& data, const LoadOptions& options) {
+  check_options(data.source, options);
+  if (data.files.empty()) throw InputError(concat(data.source, ": holds no pictures"));
+  data.height = options.height;
+  data.width = options.width;
+  data.channels = options.channels;
+  if (data.height == 0) {
+    const Image first = read_image_header(data.files.front());
+    data.height = first.height;
+    data.width = first.width;
+  }
+  if (data.channels == 0) {
+    std::atomic<bool> colour{false};
+    for_each_file(data.files, "looked at", options.quiet, [&](int i) {
+      if (read_image_header(data.files[static_cast<std::size_t>(i)]).channels == 3) colour = true;
+    });
+    data.channels = colour ? 3 : 1;
+  }
+  const std::size_t bytes = data.image_bytes();
+  try {
+    data.pixels.resize(data.files.size() * bytes);
+  } catch (const std::bad_alloc&) {
+    throw InputError(concat(data.source, ": ", data.files.size(), " pictures of ", data.height, "x", data.width, "x",
+                            data.channels, " do not fit into memory; use a smaller size or a limit per identity"));
+  }
+  for_each_file(data.files, "read", options.quiet, [&](int i) {
+    const auto row = static_cast<std::size_t>(i);
+    const Image image = resize(read_image(data.files[row], data.channels), data.height, data.width);
+    std::copy(image.pixels.begin(), image.pixels.end(), data.pixels.begin() + static_cast<std::ptrdiff_t>(row * bytes));
+  });
 }
 
 Dataset Dataset::subset(std::span<const int> rows) const {

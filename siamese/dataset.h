@@ -80,4 +80,17 @@ struct LoadOptions {
 // short, counts that differ, fewer than two identities, a damaged picture.
 Dataset load_dataset(const std::string& source, const LoadOptions& options = {});
 
+// The pictures of a folder and of each folder below it, as load_dataset finds them: those in the folder itself first,
+// under the name "", then each sub-folder's under its path below it. Files are sorted. Throws InputError where there is
+// no such folder.
+struct PictureFolder {
+  std::string name;
+  std::vector<std::filesystem::path> files;
+};
+std::vector<PictureFolder> find_pictures(const std::string& folder);
+
+// Decodes data.files into data.pixels and sets the size; the rest of `data` stays as it is. Throws InputError as
+// load_dataset does.
+void load_pictures(Dataset& data, const LoadOptions& options);
+
 }  // namespace gemel

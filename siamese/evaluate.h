@@ -4,44 +4,26 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "siamese/bootstrap.h"
 #include "siamese/dataset.h"
+#include "siamese/pairs.h"
+#include "siamese/roc_sweep.h"
 
 namespace gemel {
 
-struct RocPoint {
-  double far, tar;  // false accept rate, true accept rate when d <= threshold is "same"
-  float threshold;
-};
-
-struct Verification {
+struct Verification : RocFigures {
   std::size_t same = 0, different = 0;  // pairs
-  double auc = 0;                       // P(d_same < d_different) + P(equal)/2: ties count half
-  double eer = 0;                       // where FAR = 1 - TAR, interpolated
-  float eer_threshold = 0;
-  double best_accuracy = 0;                       // largest (TAR + 1 - FAR) / 2 over thresholds
-  float best_threshold = 0;                       // midway between the neighbouring distances; the lowest of equals
-  double tar_at_far_1e2 = 0, tar_at_far_1e3 = 0;  // largest TAR with FAR <= 1e-2, 1e-3
-  std::vector<RocPoint> roc;                      // thinned to at most 500 points
+  std::vector<RocPoint> roc;            // thinned to at most 500 points
 };
 
 // distances[i] of a pair, same[i] whether one identity. Throws Error without a same or without a different pair, or on
 // NaN.
 Verification verify_pairs(std::span<const float> distances, std::span<const std::uint8_t> same);
-
-struct PairList {
-  std::vector<std::int32_t> a, b;  // rows
-  std::vector<std::uint8_t> same;
-};
-// `count` different pairs of rows, half of them same as far as there are any, by seed; count 0: all n(n-1)/2 pairs.
-PairList make_pairs(std::span<const std::int32_t> labels, std::size_t count, std::uint64_t seed);
-
-class TwinEncoder;
-// Of those rows of (n, D), by the encoder's metric and on its device.
-std::vector<float> pair_distances(TwinEncoder& encoder, std::span<const float> embeddings, const PairList& pairs);
 
 struct Retrieval {
   int queries = 0;  // rows with at least one other row of their identity
@@ -73,11 +55,16 @@ struct Evaluation {
   Verification verification;
   Retrieval retrieval;
   EmbeddingHealth health;
+  Intervals intervals;
   PairList pairs;
   std::vector<float> distances;   // of `pairs`
   std::vector<float> embeddings;  // (images, D)
 };
-// Embeds, draws pairs (all when the data set has at most 200,000 of them, else `pairs`), measures.
-Evaluation evaluate(TwinEncoder& encoder, const Dataset& data, std::size_t pairs = 20000, std::uint64_t seed = 7);
+// Embeds, draws pairs (all when the data set has at most 200,000 of them, else `pairs`), measures. The intervals' accuracy
+// is that at `threshold` (a model's calibrated one); none: at the best one.
+Evaluation evaluate(TwinEncoder& encoder, const Dataset& data, std::size_t pairs = 20000, std::uint64_t seed = 7,
+                    std::optional<float> threshold = {});
+// The same on pairs that are given.
+Evaluation evaluate(TwinEncoder& encoder, const Dataset& data, PairList pairs, std::optional<float> threshold = {});
 
 }  // namespace gemel

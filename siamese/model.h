@@ -29,6 +29,9 @@ class Model {
   // justify.
   static Model load(const std::filesystem::path& file, Device& device);
   void save(const std::filesystem::path& file);  // throws InputError
+  // 16 hexadecimal digits of all that decides an embedding and a distance: network, preprocessing, metric, parameters.
+  // Neither the threshold nor the device changes it.
+  std::string fingerprint();
 
   ModelInfo info;
   TwinEncoder& encoder() { return *encoder_; }

@@ -37,17 +37,6 @@ std::vector<RocPoint> thin(const std::vector<RocPoint>& points) {
   return kept;
 }
 
-// Where FAR crosses 1 - TAR, on the straight line between the two points around the crossing.
-void set_equal_error(const std::vector<RocPoint>& points, Verification& result) {
-  auto gap = [](const RocPoint& p) { return (1 - p.tar) - p.far; };  // from 1 at the first point down to -1 at the last
-  std::size_t i = 1;
-  while (gap(points[i]) > 0) ++i;
-  const RocPoint &before = points[i - 1], &after = points[i];
-  const double share = gap(before) / (gap(before) - gap(after));
-  result.eer = before.far + share * (after.far - before.far);
-  result.eer_threshold = static_cast<float>(before.threshold + share * (after.threshold - before.threshold));
-}
-
 }  // namespace
 
 Verification verify_pairs(std::span<const float> distances, std::span<const std::uint8_t> same) {
@@ -68,40 +57,18 @@ Verification verify_pairs(std::span<const float> distances, std::span<const std:
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return distances[a] < distances[b]; });
 
   const float nearest = distances[order.front()];
-  std::vector<RocPoint> points{{0, 0, nearest > 0 ? nearest / 2 : nearest - 1}};
-  const double n_same = static_cast<double>(result.same), n_different = static_cast<double>(result.different);
-  std::size_t accepted_same = 0, accepted_different = 0;
-  double area = 0;  // pairs of a same and a different pair in the right order, ties counting half
-  // TAR - FAR times both counts, in whole numbers: equals are equal.
-  std::int64_t best = 0;
-  result.best_threshold = points.front().threshold;
+  RocSweep sweep(static_cast<std::int64_t>(result.same), static_cast<std::int64_t>(result.different),
+                 nearest > 0 ? nearest / 2 : nearest - 1);
+  std::vector<RocPoint> points{sweep.point()};
   for (std::size_t begin = 0, end = 0; begin < order.size(); begin = end) {
     const float distance = distances[order[begin]];
-    std::size_t group_same = 0;
+    std::int64_t group_same = 0;
     for (; end < order.size() && distances[order[end]] == distance; ++end) group_same += same[order[end]] != 0 ? 1 : 0;
-    const std::size_t group_different = (end - begin) - group_same;
-    area += static_cast<double>(group_different) *
-            (static_cast<double>(accepted_same) + static_cast<double>(group_same) / 2);
-    accepted_same += group_same;
-    accepted_different += group_different;
-    points.push_back({static_cast<double>(accepted_different) / n_different,
-                      static_cast<double>(accepted_same) / n_same,
-                      end < order.size() ? midway(distance, distances[order[end]]) : distance});
-    const std::int64_t advantage = static_cast<std::int64_t>(accepted_same * result.different) -
-                                   static_cast<std::int64_t>(accepted_different * result.same);
-    if (advantage > best) {
-      best = advantage;
-      result.best_threshold = points.back().threshold;
-    }
+    sweep.add(group_same, static_cast<std::int64_t>(end - begin) - group_same,
+              end < order.size() ? midway(distance, distances[order[end]]) : distance);
+    points.push_back(sweep.point());
   }
-  result.auc = area / (n_same * n_different);
-  result.best_accuracy = (1 + static_cast<double>(best) / (n_same * n_different)) / 2;
-
-  for (const RocPoint& p : points) {
-    if (p.far <= 1e-2) result.tar_at_far_1e2 = p.tar;
-    if (p.far <= 1e-3) result.tar_at_far_1e3 = p.tar;
-  }
-  set_equal_error(points, result);
+  static_cast<RocFigures&>(result) = sweep.figures();
   result.roc = thin(points);
   return result;
 }

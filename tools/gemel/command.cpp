@@ -67,13 +67,17 @@ void write_file(const fs::path& file, const std::string& content) {
   out.commit();
 }
 
-Dataset load_for_model(const std::string& source, const Preprocessing& preprocessing) {
+LoadOptions load_options_for(const Preprocessing& preprocessing) {
   LoadOptions options;
   options.height = preprocessing.height;
   options.width = preprocessing.width;
   options.channels = preprocessing.channels;
   options.quiet = !terminal_on_stderr();
-  return load_dataset(source, options);
+  return options;
+}
+
+Dataset load_for_model(const std::string& source, const Preprocessing& preprocessing) {
+  return load_dataset(source, load_options_for(preprocessing));
 }
 
 Image load_picture(const fs::path& file, const Preprocessing& preprocessing) {
@@ -82,6 +86,14 @@ Image load_picture(const fs::path& file, const Preprocessing& preprocessing) {
   note(concat(file.string(), " is ", image.height, "x", image.width, "; resized to the model's ", preprocessing.height,
               "x", preprocessing.width));
   return resize(image, preprocessing.height, preprocessing.width);
+}
+
+double threshold_for(const Model& model, const std::string& file, double asked) {
+  if (asked >= 0) return asked;
+  if (model.info.calibrated_on.empty()) {
+    throw InputError(concat(file, ": has no calibrated threshold; give one with --threshold"));
+  }
+  return model.info.threshold;
 }
 
 std::vector<int> parse_rows(const std::string& text, int size) {
@@ -137,6 +149,8 @@ std::string align(const std::vector<std::vector<std::string>>& rows) {
   }
   return text;
 }
+
+std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
 std::string percent(double share, int digits) { return fixed(100 * share, digits) + " %"; }
 

@@ -29,6 +29,10 @@ void add_train(CLI::App& program, Action& action);
 void add_eval(CLI::App& program, Action& action);
 void add_verify(CLI::App& program, Action& action);
 void add_embed(CLI::App& program, Action& action);
+void add_enroll(CLI::App& program, Action& action);
+void add_identify(CLI::App& program, Action& action);
+void add_search(CLI::App& program, Action& action);
+void add_oneshot(CLI::App& program, Action& action);
 void add_extract(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_check(CLI::App& program, Action& action);
@@ -57,11 +61,18 @@ void check_writable(const std::filesystem::path& file);
 // Writes beside `file` and renames: a full disk or a crash leaves what was there before. Throws InputError.
 void write_file(const std::filesystem::path& file, const std::string& content);
 
+// For pictures in the size that a model takes, with progress where a terminal is.
+LoadOptions load_options_for(const Preprocessing& preprocessing);
+
 // A data set in the size that a model takes; says on stderr when pictures had to be resized.
 Dataset load_for_model(const std::string& source, const Preprocessing& preprocessing);
 
 // A picture in the size that a model takes; says on stderr when it had to be resized.
 Image load_picture(const std::filesystem::path& file, const Preprocessing& preprocessing);
+
+// The largest distance that is "same": `asked`, or the model's where that is negative. Throws InputError naming `file`
+// where the model has none.
+double threshold_for(const Model& model, const std::string& file, double asked);
 
 // "3,17,40:50" -> 3, 17, 40..49. Throws InputError for what is not a row of a data set of `size` rows.
 std::vector<int> parse_rows(const std::string& text, int size);
@@ -71,6 +82,9 @@ std::pair<int, int> parse_size(const std::string& text);
 
 // Lines of cells as columns, the first column aligned to the left and the others to the right.
 std::string align(const std::vector<std::vector<std::string>>& rows);
+
+// Text for people to read; names in it that are no UTF-8 are made so.
+std::string dump(const Json& json);
 
 std::string fixed(double value, int digits);
 std::string percent(double share, int digits = 2);  // "97.65 %"

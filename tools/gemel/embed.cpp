@@ -6,7 +6,7 @@
 #include <iostream>
 
 #include "engine/checkpoint.h"
-#include "tools/gemel/command.h"
+#include "tools/gemel/inputs.h"
 
 namespace gemel::cli {
 namespace {
@@ -23,52 +23,6 @@ struct EmbedFlags {
   std::vector<std::string> inputs;
   bool json = false;
 };
-
-struct Inputs {
-  std::vector<std::string> names, labels;  // labels: empty for single pictures
-  std::vector<std::uint8_t> pixels;        // (N,H,W,C)
-  int size() const { return static_cast<int>(names.size()); }
-};
-
-bool is_dataset(const std::string& input) { return input.starts_with("idx:") || fs::is_directory(input); }
-
-Inputs read_inputs(const EmbedFlags& options, const Preprocessing& preprocessing) {
-  Inputs all;
-  for (const std::string& input : options.inputs) {
-    if (!is_dataset(input)) {
-      Image image = load_picture(input, preprocessing);
-      all.names.push_back(input);
-      all.labels.emplace_back();
-      all.pixels.insert(all.pixels.end(), image.pixels.begin(), image.pixels.end());
-      continue;
-    }
-    Dataset data = load_for_model(input, preprocessing);
-    std::vector<int> rows = parse_rows(options.rows.empty() ? concat("0:", data.size()) : options.rows, data.size());
-    for (int row : rows) {
-      auto i = static_cast<std::size_t>(row);
-      all.names.push_back(data.files.empty() ? concat(input, "#", row) : data.files[i]);
-      all.labels.push_back(data.identities[static_cast<std::size_t>(data.labels[i])]);
-      auto pixels = data.image(row);
-      all.pixels.insert(all.pixels.end(), pixels.begin(), pixels.end());
-    }
-  }
-  return all;
-}
-
-// Enough digits to read back the same float.
-std::string shortest(float value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
-
-// RFC 4180: quoted where it holds a comma, a quote or a line break.
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
 
 std::string csv(const Inputs& inputs, const std::vector<float>& e) {
   std::size_t d = e.size() / static_cast<std::size_t>(inputs.size());
@@ -141,7 +95,7 @@ int embed(const EmbedFlags& options) {
   }
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
-  Inputs inputs = read_inputs(options, model.info.preprocessing);
+  Inputs inputs = read_inputs(options.inputs, options.rows, model.info.preprocessing);
   std::vector<float> e = model.encoder().embed(inputs.pixels, inputs.size());
   if (!options.compare.empty()) return compare_devices(options, inputs, *device, e);
   if (options.output.empty()) {

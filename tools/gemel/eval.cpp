@@ -3,6 +3,7 @@
 // gemel eval: how well a model tells the identities of a data set apart.
 #include <iostream>
 
+#include "siamese/lfw.h"
 #include "tools/gemel/command.h"
 #include "tools/gemel/report.h"
 #include "tools/gemel/summary.h"
@@ -12,41 +13,90 @@ namespace {
 
 struct EvalFlags {
   DeviceOptions device;
-  std::string model, data, report;
+  std::string model, data, report, pairs_file, one_shot;
   std::size_t pairs = 20000;
+  int folds = 0;  // 0: no cross-validation
   std::uint64_t seed = 7;
   bool json = false;
 };
+
+// What is measured, on which data, and the folds of its pairs.
+struct Measured {
+  Dataset data;
+  Evaluation evaluation;
+  Protocols protocols;
+};
+
+Measured measure_list(const EvalFlags& options, Model& model, std::optional<float> threshold) {
+  ListedPairs listed = load_listed_pairs(options.pairs_file, options.data, load_options_for(model.info.preprocessing));
+  Measured result{std::move(listed.data), {}, {}};
+  result.evaluation = evaluate(model.encoder(), result.data, listed.pairs, threshold);
+  if (listed.folds < 2) return result;
+  result.protocols.k_fold = k_fold(result.evaluation.distances, listed.pairs.same, listed.fold, listed.folds);
+  result.protocols.k_fold->given = true;
+  return result;
+}
+
+Measured measure_drawn(const EvalFlags& options, Model& model, std::optional<float> threshold) {
+  Measured result{load_for_model(options.data, model.info.preprocessing), {}, {}};
+  const Dataset& data = result.data;
+  FoldedPairs folded;  // first: it says what is wrong before the long work
+  if (options.folds > 0) folded = fold_pairs(data.labels, options.folds, options.pairs, options.seed, data.source);
+  result.evaluation = evaluate(model.encoder(), data, options.pairs, options.seed, threshold);
+  if (options.folds == 0) return result;
+  const std::vector<float> distances = pair_distances(model.encoder(), result.evaluation.embeddings, folded.pairs);
+  result.protocols.k_fold = k_fold(distances, folded.pairs.same, folded.fold, options.folds);
+  result.protocols.k_fold->disjoint_identities = folded.disjoint_identities;
+  return result;
+}
+
+void print(const EvalFlags& options, const Measured& measured, const AtThreshold* at) {
+  const Evaluation& evaluation = measured.evaluation;
+  const auto& [k_fold, one_shot] = measured.protocols;
+  if (options.json) {
+    Json json = summary_json(evaluation);
+    json["model"] = options.model;
+    if (at != nullptr) {
+      json["at_model_threshold"] = {
+          {"threshold", at->threshold}, {"accuracy", at->accuracy}, {"tar", at->tar}, {"far", at->far}};
+    }
+    if (k_fold) json["k_fold"] = k_fold_json(*k_fold);
+    if (one_shot) json["one_shot"] = one_shot_json(*one_shot);
+    std::cout << dump(json);
+    return;
+  }
+  std::cout << summary_text(evaluation);
+  if (at != nullptr) {
+    std::cout << "at the model's threshold " << fixed(at->threshold, 4) << ": accuracy " << percent(at->accuracy);
+    if (evaluation.intervals.rounds > 0) std::cout << " (" << percent_interval(evaluation.intervals.accuracy) << ")";
+    std::cout << ", accepts " << percent(at->tar) << " of the same and " << percent(at->far)
+              << " of the different pairs\n";
+  }
+  if (k_fold) std::cout << "k-fold: " << k_fold_line(*k_fold) << "\n";
+  if (one_shot) std::cout << "one-shot: " << one_shot_line(*one_shot) << "\n";
+  if (!options.report.empty()) std::cout << "report: " << options.report << "\n";
+}
 
 int eval(const EvalFlags& options) {
   if (!options.report.empty()) check_writable(options.report);
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
-  Dataset data = load_for_model(options.data, model.info.preprocessing);
-  Evaluation evaluation = evaluate(model.encoder(), data, options.pairs, options.seed);
+  const bool calibrated = !model.info.calibrated_on.empty();
+  std::optional<float> threshold;
+  if (calibrated) threshold = model.info.threshold;
+  Measured measured =
+      options.pairs_file.empty() ? measure_drawn(options, model, threshold) : measure_list(options, model, threshold);
+  if (!options.one_shot.empty()) {
+    measured.protocols.one_shot = one_shot(model.encoder(), options.one_shot, !terminal_on_stderr());
+  }
+  const Evaluation& evaluation = measured.evaluation;
   if (!options.report.empty()) {
     std::string title = std::filesystem::path(options.model).filename().string();
-    write_file(options.report, report_html({title, model.network(), model.info, data, evaluation, {}}));
+    write_file(options.report,
+               report_html({title, model.network(), model.info, measured.data, evaluation, {}, measured.protocols}));
   }
-  bool calibrated = !model.info.calibrated_on.empty();
-  AtThreshold at = at_threshold(evaluation, model.info.threshold);
-  if (options.json) {
-    Json json = summary_json(evaluation);
-    json["model"] = options.model;
-    if (calibrated) {
-      json["at_model_threshold"] = {
-          {"threshold", at.threshold}, {"accuracy", at.accuracy}, {"tar", at.tar}, {"far", at.far}};
-    }
-    std::cout << json.dump(2) << "\n";
-  } else {
-    std::cout << summary_text(evaluation);
-    if (calibrated) {
-      std::cout << "at the model's threshold " << fixed(at.threshold, 4) << ": accuracy " << fixed(100 * at.accuracy, 2)
-                << " %, accepts " << fixed(100 * at.tar, 2) << " % of the same and " << fixed(100 * at.far, 2)
-                << " % of the different pairs\n";
-    }
-    if (!options.report.empty()) std::cout << "report: " << options.report << "\n";
-  }
+  const AtThreshold at = at_threshold(evaluation, model.info.threshold);
+  print(options, measured, calibrated ? &at : nullptr);
   std::string warning = collapse_warning(evaluation.health);
   if (!warning.empty()) std::cerr << "gemel: WARNING: " << warning << std::endl;
   return 0;
@@ -59,11 +109,23 @@ void add_eval(CLI::App& program, Action& action) {
   auto options = std::make_shared<EvalFlags>();
   command->add_option("MODEL", options->model, "a model from gemel train")->required();
   command->add_option("DATA", options->data, "data it has not been trained on")->required();
+  auto* pairs = command
+                    ->add_option("--pairs", options->pairs,
+                                 "pairs drawn, half of them same; all pairs are taken where there are at most 200,000")
+                    ->check(CLI::Range(2, 100000000))
+                    ->capture_default_str();
+  auto* folds = command
+                    ->add_option("--folds", options->folds,
+                                 "cross-validate: accuracy of each fold at the best threshold of the others")
+                    ->check(CLI::Range(2, 1000))
+                    ->type_name("N");
   command
-      ->add_option("--pairs", options->pairs,
-                   "pairs drawn, half of them same; all pairs are taken where there are at most 200,000")
-      ->check(CLI::Range(2, 100000000))
-      ->capture_default_str();
+      ->add_option("--pairs-file", options->pairs_file,
+                   "pairs and folds as in LFW's pairs.txt; DATA is then DIR of DIR/name/name_0001.jpg")
+      ->type_name("FILE")
+      ->excludes(pairs)
+      ->excludes(folds);
+  command->add_option("--oneshot", options->one_shot, "one-shot trials too (see gemel oneshot)")->type_name("DIR");
   command->add_option("--seed", options->seed, "of the pairs")->capture_default_str();
   command->add_option("--report", options->report, "an HTML report")->type_name("FILE");
   command->add_flag("--json", options->json, "for machines");
@@ -71,6 +133,8 @@ void add_eval(CLI::App& program, Action& action) {
   command->footer(
       "Examples:\n"
       "  gemel eval faces.safetensors other_faces/ --report report.html\n"
+      "  gemel eval faces.safetensors lfw/ --pairs-file pairs.txt\n"
+      "  gemel eval faces.safetensors other_faces/ --folds 10\n"
       "  gemel eval fashion.safetensors idx:/usr/share/datasets/fashion-mnist:test --json");
   command->callback([options, &action] { action = [options] { return eval(*options); }; });
 }

@@ -34,6 +34,8 @@ int run(int argc, char** argv) {
       "  gemel train faces/ -o faces.safetensors --report report.html\n"
       "  gemel verify faces.safetensors a.png b.png && echo same\n"
       "  gemel eval faces.safetensors other_faces/\n"
+      "  gemel enroll faces.safetensors people.gallery people/ && gemel identify faces.safetensors people.gallery "
+      "new/\n"
       "\n"
       "gemel COMMAND --help tells a command's options.");
   gemel::cli::Action action;
@@ -41,6 +43,10 @@ int run(int argc, char** argv) {
   gemel::cli::add_eval(program, action);
   gemel::cli::add_verify(program, action);
   gemel::cli::add_embed(program, action);
+  gemel::cli::add_enroll(program, action);
+  gemel::cli::add_identify(program, action);
+  gemel::cli::add_search(program, action);
+  gemel::cli::add_oneshot(program, action);
   gemel::cli::add_extract(program, action);
   gemel::cli::add_info(program, action);
   gemel::cli::add_check(program, action);

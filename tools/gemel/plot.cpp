@@ -54,13 +54,10 @@ class Canvas {
   explicit Canvas(const Axes& axes) : axes_(axes) {}
 
   double x(double value) const {
-    double low = axes_.x_low, high = axes_.x_high, at = std::clamp(value, low, high);
-    double share = axes_.log_x ? std::log(at / low) / std::log(high / low) : (at - low) / (high - low);
-    return kLeft + share * (kWidth - kLeft - kRight);
+    return kLeft + share(value, axes_.x_low, axes_.x_high, axes_.log_x) * (kWidth - kLeft - kRight);
   }
   double y(double value) const {
-    double share = (std::clamp(value, axes_.y_low, axes_.y_high) - axes_.y_low) / (axes_.y_high - axes_.y_low);
-    return kHeight - kBottom - share * (kHeight - kTop - kBottom);
+    return kHeight - kBottom - share(value, axes_.y_low, axes_.y_high, axes_.log_y) * (kHeight - kTop - kBottom);
   }
   std::string point(double px, double py) const { return coordinate(x(px)) + "," + coordinate(y(py)); }
 
@@ -78,7 +75,7 @@ class Canvas {
   void frame() {
     double bottom = kHeight - kBottom, right = kWidth - kRight;
     auto label = [](double value, bool percent) { return percent ? number(100 * value) + " %" : number(value); };
-    for (double tick : even_ticks(axes_.y_low, axes_.y_high)) {
+    for (double tick : axes_.log_y ? power_ticks(axes_.y_low, axes_.y_high) : even_ticks(axes_.y_low, axes_.y_high)) {
       line(kLeft, y(tick), right, y(tick), "grid");
       text(kLeft - 6, y(tick) + 4, "end", label(tick, axes_.percent_y));
     }
@@ -115,6 +112,11 @@ class Canvas {
   }
 
  private:
+  static double share(double value, double low, double high, bool log) {
+    const double at = std::clamp(value, low, high);
+    return log ? std::log(at / low) / std::log(high / low) : (at - low) / (high - low);
+  }
+
   Axes axes_;
   std::ostringstream out_;
 };

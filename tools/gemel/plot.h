@@ -24,6 +24,7 @@ struct Mark {  // a vertical line with a label at its upper or lower end
 struct Axes {
   std::string x_label, y_label;
   bool log_x = false;            // points with x <= 0 are drawn at the left edge
+  bool log_y = false;            // the same of y, at the lower edge; y_low and y_high are to be given
   double x_low = 0, x_high = 0;  // equal: from the data
   double y_low = 0, y_high = 0;  // equal: 0 to the data's largest
   bool percent_x = false, percent_y = false;

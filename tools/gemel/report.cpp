@@ -7,6 +7,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "tools/gemel/map.h"
 #include "tools/gemel/plot.h"
 #include "tools/gemel/png.h"
 
@@ -42,6 +43,10 @@ table { border-collapse: collapse; width: 100%; }
 td { padding: 6px 12px 6px 0; border-top: 1px solid var(--line); vertical-align: top; }
 tr:first-child td { border-top: 0; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; font-weight: 600; }
+td.range { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; color: var(--soft); }
+.bars td { border: 0; padding: 2px 12px 2px 0; white-space: nowrap; }
+.bars .bar { width: 100%; padding-right: 0; } .bar i { display: block; height: 12px; border-radius: 3px; background: #1f77b4; }
+.map { background: var(--page); border-radius: 8px; } .map image { image-rendering: pixelated; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(236px, 1fr)); gap: 12px; }
 .pair { border: 1px solid var(--line); border-radius: 8px; padding: 10px; font-size: 13px; overflow-wrap: anywhere; }
 .pair img { width: 104px; height: 104px; object-fit: contain; image-rendering: pixelated; background: var(--page); border-radius: 4px; }
@@ -89,6 +94,38 @@ std::string roc_curve(const Verification& v, const AtThreshold& at) {
                    {roc, chance}, marks);
 }
 
+// Detection error trade-off (Martin et al. 1997), on logarithmic axes: both errors where they are small.
+std::string det_curve(const Verification& v, const AtThreshold& at) {
+  constexpr double kLowest = 1e-3;
+  Series det{"this model", kSame, {}}, equal{"both errors equal", kNeutral, {}, true};
+  for (const RocPoint& point : v.roc) det.points.emplace_back(point.far, 1 - point.tar);
+  for (double error : {kLowest, 1.0}) equal.points.emplace_back(error, error);
+  std::vector<Mark> marks;
+  if (at.far > kLowest) marks.push_back({at.far, "threshold"});
+  return line_plot({.x_label = "different pairs accepted (FAR, logarithmic)",
+                    .y_label = "same pairs refused",
+                    .log_x = true,
+                    .log_y = true,
+                    .x_low = kLowest,
+                    .x_high = 1,
+                    .y_low = kLowest,
+                    .y_high = 1,
+                    .percent_x = true,
+                    .percent_y = true},
+                   {det, equal}, marks);
+}
+
+// What each threshold would do.
+std::string errors_by_threshold(const Verification& v, double threshold) {
+  Series refused{"same pairs refused", kSame, {}}, accepted{"different pairs accepted", kDifferent, {}};
+  for (const RocPoint& point : v.roc) {
+    refused.points.emplace_back(point.threshold, 1 - point.tar);
+    accepted.points.emplace_back(point.threshold, point.far);
+  }
+  return line_plot({.x_label = "threshold", .y_label = "share of the pairs", .y_high = 1, .percent_y = true},
+                   {refused, accepted}, {{threshold, "threshold " + fixed(threshold, 3)}});
+}
+
 std::string distances(const Evaluation& e, double threshold) {
   Sample same{"same identity", kSame, {}}, different{"different identities", kDifferent, {}};
   for (std::size_t i = 0; i < e.distances.size(); ++i) {
@@ -133,16 +170,49 @@ std::string pictures(const Report& report, bool same) {
 }
 
 std::string metrics_table(const Report& report, const AtThreshold& at) {
+  const Intervals& intervals = report.evaluation.intervals;
   std::string html = "<table>\n";
-  auto row = [&](const std::string& name, const std::string& value, const std::string& meaning) {
-    html += "<tr><td>" + escape_html(name) + "</td><td class=\"number\">" + escape_html(value) +
-            "</td><td class=\"soft\">" + escape_html(meaning) + "</td></tr>\n";
+  auto row = [&](const Metric& metric) {
+    html += "<tr><td>" + escape_html(metric.name) + "</td><td class=\"number\">" + escape_html(metric.value) +
+            "</td><td class=\"range\">" + escape_html(metric.interval) + "</td><td class=\"soft\">" +
+            escape_html(metric.meaning) + "</td></tr>\n";
   };
-  for (const Metric& metric : metrics(report.evaluation)) row(metric.name, metric.value, metric.meaning);
-  row("at the threshold", percent(at.accuracy, 2),
-      concat("at distance ", fixed(at.threshold, 4), " accepts ", percent(at.tar, 2), " of the same and ",
-             percent(at.far, 2), " of the different pairs"));
+  for (const Metric& metric : metrics(report.evaluation)) row(metric);
+  // The interval was computed for one threshold; it says nothing about another.
+  const bool same_threshold = intervals.rounds > 0 && intervals.threshold == static_cast<float>(at.threshold);
+  row({"at the threshold", percent(at.accuracy), same_threshold ? percent_interval(intervals.accuracy) : "",
+       concat("accuracy at distance ", fixed(at.threshold, 4), ": accepts ", percent(at.tar), " of the same and ",
+              percent(at.far), " of the different pairs")});
+  return html + "</table>\n<p class=\"soft\">" + escape_html(intervals_line(intervals)) + ".</p>\n";
+}
+
+// Bars from 0 to 100 %, one a fold or a run.
+std::string bars(const std::vector<std::pair<std::string, double>>& named_shares) {
+  std::string html = "<table class=\"bars\">\n";
+  for (const auto& [name, share] : named_shares) {
+    html += "<tr><td>" + escape_html(name) + "</td><td class=\"number\">" + percent(share) +
+            "</td><td class=\"bar\"><i style=\"width:" + fixed(100 * share, 1) + "%\"></i></td></tr>\n";
+  }
   return html + "</table>\n";
+}
+
+std::string protocols(const Protocols& protocols) {
+  std::string html;
+  if (protocols.k_fold) {
+    std::vector<std::pair<std::string, double>> folds;
+    for (std::size_t i = 0; i < protocols.k_fold->accuracy.size(); ++i) {
+      folds.emplace_back(concat("fold ", i + 1, ", threshold ", fixed(protocols.k_fold->threshold[i], 4)),
+                         protocols.k_fold->accuracy[i]);
+    }
+    html += section("Cross-validation", "<p>" + escape_html(k_fold_line(*protocols.k_fold)) + ".</p>" + bars(folds));
+  }
+  if (protocols.one_shot) {
+    std::vector<std::pair<std::string, double>> runs;
+    for (const OneShotRun& run : protocols.one_shot->runs) runs.emplace_back(run.name, run.accuracy());
+    html += section("One-shot classification",
+                    "<p>" + escape_html(one_shot_line(*protocols.one_shot)) + ".</p>" + bars(runs));
+  }
+  return html;
 }
 
 std::string model_table(const Report& report) {
@@ -184,10 +254,14 @@ std::string report_html(const Report& report) {
        << card("TAR at FAR 1 %", percent(v.tar_at_far_1e2), "same pairs accepted")
        << card("recall@1", percent(e.retrieval.recall_at_1), "nearest image is the right one") << "</div>\n";
   html << "<div class=\"two\">\n"
-       << section("Distances", distances(e, threshold)) << section("ROC", roc_curve(v, at)) << "</div>\n";
+       << section("Distances", distances(e, threshold)) << section("ROC", roc_curve(v, at))
+       << section("Errors by threshold", errors_by_threshold(v, threshold))
+       << section("Detection error trade-off", det_curve(v, at)) << "</div>\n";
+  const EmbeddingMap map = embedding_map(report.data, e.embeddings);
+  html << section("Map of the embeddings", map.svg + "<p class=\"soft\">" + escape_html(map.caption) + "</p>");
   if (!report.history.empty())
     html << section("Training", "<div class=\"two\">" + loss_curve(report.history) + "</div>");
-  html << section("Metrics", metrics_table(report, at));
+  html << section("Metrics", metrics_table(report, at)) << protocols(report.protocols);
   html << section("Hardest same pairs: one identity, far apart", pictures(report, true))
        << section("Hardest different pairs: two identities, near each other", pictures(report, false))
        << section("Model", model_table(report)) << "</main></body></html>\n";

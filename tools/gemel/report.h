@@ -18,6 +18,7 @@ struct Report {
   const Dataset& data;  // what was evaluated: the pictures of the hardest pairs
   const Evaluation& evaluation;
   const std::vector<TrainReport>& history;  // empty: no loss curve
+  Protocols protocols = {};                 // those that were run
 };
 
 std::string report_html(const Report& report);

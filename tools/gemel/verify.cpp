@@ -21,10 +21,7 @@ int verify(const VerifyOptions& options) {
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
   const Preprocessing& preprocessing = model.info.preprocessing;
-  if (options.threshold < 0 && model.info.calibrated_on.empty()) {
-    throw InputError(concat(options.model, ": has no calibrated threshold; give one with --threshold"));
-  }
-  double threshold = options.threshold < 0 ? model.info.threshold : options.threshold;
+  double threshold = threshold_for(model, options.model, options.threshold);
 
   Image a = load_picture(options.a, preprocessing), b = load_picture(options.b, preprocessing);
   std::vector<std::uint8_t> pixels = a.pixels;
