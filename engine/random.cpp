@@ -7,6 +7,7 @@
 #include <numbers>
 
 namespace gemel {
+
 std::array<std::uint32_t, 4> philox4x32(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) {
   const PhiloxBlock block = philox_block(seed, stream, counter);
   return {block.word[0], block.word[1], block.word[2], block.word[3]};
@@ -17,6 +18,12 @@ std::array<float, 2> box_muller(std::uint32_t bits0, std::uint32_t bits1) {
   const double angle = 2 * std::numbers::pi * (bits1 * 0x1p-32);
   const double radius = std::sqrt(-2 * std::log(u));
   return {static_cast<float>(radius * std::cos(angle)), static_cast<float>(radius * std::sin(angle))};
+}
+
+std::uint64_t stream_of(std::string_view name) {
+  std::uint64_t hash = 0xCBF29CE484222325;
+  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001B3;
+  return hash;
 }
 
 std::uint32_t Random::bits() {
@@ -44,8 +51,8 @@ int Random::below(int bound) {
   std::uint64_t product;
   do {
     product = std::uint64_t{bits()} * range;
-  } while (low_word(product) < rejected);
-  return static_cast<int>(high_word(product));
+  } while (static_cast<std::uint32_t>(product) < rejected);
+  return static_cast<int>(product >> 32);
 }
 
 }  // namespace gemel
