@@ -3,7 +3,7 @@
 // Layout: trainable tensors in order of declaration, then the buffers, each from a multiple of 64 floats (256 bytes, so
 // that a tensor starts as aligned as an allocation does). The padding holds zeros, which every optimizer leaves alone.
 //
-// Element i of a tensor is a function of (seed, hash of the tensor's name, i): adding or resizing one layer leaves all
+// Element i of a tensor is a function of (seed, stream of the tensor's name, i): adding or resizing one layer leaves all
 // others' values as they were.
 #include "engine/parameters.h"
 
@@ -15,13 +15,6 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;  // floats
 
-// FNV-1a, 64 bits (Fowler, Noll, Vo): the tensor's Philox stream.
-std::uint64_t hash(const std::string& name) {
-  std::uint64_t hash = 0xCBF29CE484222325;
-  for (char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001B3;
-  return hash;
-}
-
 // A Philox block of four words gives four elements.
 void fill_uniform(std::span<float> values, float bound, std::uint64_t seed, std::uint64_t stream) {
   for (std::size_t i = 0; i < values.size(); i += 4) {
@@ -32,12 +25,12 @@ void fill_uniform(std::span<float> values, float bound, std::uint64_t seed, std:
   }
 }
 
-void fill_normal(std::span<float> values, float deviation, std::uint64_t seed, std::uint64_t stream) {
+void fill_normal(std::span<float> values, float mean, float deviation, std::uint64_t seed, std::uint64_t stream) {
   for (std::size_t i = 0; i < values.size(); i += 4) {
     const auto words = philox4x32(seed, stream, i / 4);
     const auto first = box_muller(words[0], words[1]), second = box_muller(words[2], words[3]);
     const std::array<float, 4> normals{first[0], first[1], second[0], second[1]};
-    for (std::size_t j = 0; j < 4 && i + j < values.size(); ++j) values[i + j] = deviation * normals[j];
+    for (std::size_t j = 0; j < 4 && i + j < values.size(); ++j) values[i + j] = mean + deviation * normals[j];
   }
 }
 
@@ -49,14 +42,14 @@ float spread(float numerator, int connections, const std::string& name) {
 
 void fill(const Parameters::Entry& entry, std::span<float> values, std::uint64_t seed) {
   const Initializer& how = entry.initializer;
-  const std::uint64_t stream = hash(entry.name);
+  const std::uint64_t stream = stream_of(entry.name);
   switch (how.kind) {
     case Initializer::Kind::zero:
       return;
     case Initializer::Kind::constant:
       return std::fill(values.begin(), values.end(), how.value);
     case Initializer::Kind::he_normal:
-      return fill_normal(values, spread(2, how.fan_in, entry.name), seed, stream);
+      return fill_normal(values, 0, spread(2, how.fan_in, entry.name), seed, stream);
     case Initializer::Kind::he_uniform:
       return fill_uniform(values, spread(6, how.fan_in, entry.name), seed, stream);
     case Initializer::Kind::glorot_uniform:
@@ -64,7 +57,7 @@ void fill(const Parameters::Entry& entry, std::span<float> values, std::uint64_t
     case Initializer::Kind::caffe_xavier:
       return fill_uniform(values, spread(3, how.fan_in, entry.name), seed, stream);
     case Initializer::Kind::normal:
-      return fill_normal(values, how.value, seed, stream);
+      return fill_normal(values, how.mean, how.value, seed, stream);
   }
   throw Error(concat("parameter ", entry.name, ": unknown initializer"));
 }
@@ -99,6 +92,13 @@ void Parameters::allocate(Device& device, Stream& stream, std::uint64_t seed) {
   device.upload(stream, values_.data(), values.data(), values_.bytes());
   device.fill_zero(stream, gradients_.data(), gradients_.bytes());
   allocated_ = true;
+}
+
+float* Parameters::writable_buffer(ParamId id) const {
+  const Entry& entry = entries_[static_cast<std::size_t>(id)];
+  if (entry.trainable) throw Error(concat("parameter ", entry.name, ": is trained, and no forward pass may write it"));
+  ++version_;
+  return values_.f32() + entry.offset;
 }
 
 std::size_t Parameters::parameter_count() const {

@@ -20,10 +20,11 @@ namespace gemel {
 //   he_uniform      U(sqrt(6 / fan_in))                 the same variance
 //   glorot_uniform  U(sqrt(6 / (fan_in + fan_out)))     Glorot & Bengio 2010, eq. 16
 //   caffe_xavier    U(sqrt(3 / fan_in))                 Caffe's "xavier" filler: variance 1 / fan_in
-//   normal          N(0, value)
+//   normal          N(mean, value)
 struct Initializer {
   enum class Kind { zero, constant, he_normal, he_uniform, glorot_uniform, caffe_xavier, normal } kind = Kind::zero;
   float value = 0;  // constant: the value; normal: the standard deviation
+  float mean = 0;   // normal
   int fan_in = 0, fan_out = 0;
 };
 
@@ -57,6 +58,9 @@ class Parameters {
     count_writing();
     return values_.f32();
   }
+  // A buffer's values, for a forward pass to write to (running statistics), which has the parameters const; it counts as
+  // one writing. Throws Error for what is trainable.
+  float* writable_buffer(ParamId id) const;
   float* gradients() const { return gradients_.f32(); }
   std::size_t count() const { return count_; }  // floats of a block, padding included
   // Floats the optimizer runs over, a prefix of the block.
@@ -69,7 +73,7 @@ class Parameters {
   std::vector<Entry> entries_;
   std::map<std::string, ParamId> by_name_;
   bool allocated_ = false;
-  std::uint64_t version_ = 1;
+  mutable std::uint64_t version_ = 1;  // of device memory, which a const object may change
   std::size_t count_ = 0, trainable_count_ = 0;
   Buffer values_, gradients_;
 };

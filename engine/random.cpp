@@ -20,6 +20,12 @@ std::array<float, 2> box_muller(std::uint32_t bits0, std::uint32_t bits1) {
   return {static_cast<float>(radius * std::cos(angle)), static_cast<float>(radius * std::sin(angle))};
 }
 
+std::uint64_t stream_of(std::string_view name) {
+  std::uint64_t hash = 0xCBF29CE484222325;
+  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001B3;
+  return hash;
+}
+
 std::uint32_t Random::bits() {
   if (left_ == 0) {
     block_ = philox4x32(seed_, stream_, counter_++);

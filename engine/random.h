@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "kernels/philox.h"
 
@@ -16,6 +17,10 @@ std::array<std::uint32_t, 4> philox4x32(std::uint64_t seed, std::uint64_t stream
 
 // 64 random bits -> two independent standard normal numbers (Box & Muller 1958), |z| < 6.7; computed in double.
 std::array<float, 2> box_muller(std::uint32_t bits0, std::uint32_t bits1);
+
+// The stream of a name (FNV-1a, 64 bits: Fowler, Noll, Vo): what is drawn for one tensor or layer does not depend on
+// what others there are.
+std::uint64_t stream_of(std::string_view name);
 
 // A cursor over one Philox stream, with the distributions the engine needs.
 class Random {

@@ -9,13 +9,14 @@ std::unique_ptr<Layer> Conv2d::parse(TextLine& line) {
   Conv2dOptions options{.filters = line.number("number of filters", 1, kMaxChannels),
                         .window = line.size("filter size", 1, kMaxWindow)};
   while (line.more()) {
-    const std::string_view option = line.option({"stride", "pad", "init", "nobias"});
+    const std::string_view option = line.option({"stride", "pad", "init", "bias", "nobias"});
     if (option == "stride") options.stride = line.size("stride", 1, kMaxWindow);
     if (option == "pad") {
       options.same = line.take("same");
       if (!options.same) options.pad = line.size("padding", 0, kMaxWindow);
     }
     if (option == "init") options.init = parse_weight_init(line);
+    if (option == "bias") options.bias_init = parse_bias_init(line);
     if (option == "nobias") options.bias = false;
   }
   return std::make_unique<Conv2d>(options);
@@ -31,7 +32,7 @@ std::string Conv2d::text() const {
     line += " pad " + size_text(o.pad.h, o.pad.w);
   }
   line += weight_init_text(o.init);
-  if (!o.bias) line += " nobias";
+  line += o.bias ? bias_init_text(o.bias_init) : " nobias";
   return line;
 }
 
@@ -79,7 +80,7 @@ Shape Conv2d::build(const Shape& input, const std::string& prefix, Parameters& p
   const int taps = shape_.r * shape_.s;
   weight_ =
       parameters.declare(prefix + ".weight", weight, weight_initializer(o.init, taps * shape_.c, taps * shape_.k));
-  if (o.bias) bias_ = parameters.declare(prefix + ".bias", {shape_.k}, {});
+  if (o.bias) bias_ = parameters.declare(prefix + ".bias", {shape_.k}, bias_initializer(o.bias_init));
   return output;
 }
 

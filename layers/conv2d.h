@@ -17,6 +17,7 @@ struct Conv2dOptions {
   bool same = false;  // pad (R-1)/2 and (S-1)/2: with stride 1 the output is as large as the input; R and S odd
   bool bias = true;
   WeightInit init = WeightInit::he;
+  BiasInit bias_init{};
 };
 
 // y(N,P,Q,K) = x(N,H,W,C) * w(K,R,S,C) + b(K), with P = (H + 2 pad - R) / stride + 1 (rounded down), Q likewise
@@ -24,7 +25,9 @@ struct Conv2dOptions {
 // Parameters: PREFIX.weight (K,R,S,C) and PREFIX.bias (K).
 class Conv2d : public Layer {
  public:
-  static constexpr std::string_view kUsage = "conv K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier] [nobias]";
+  static constexpr std::string_view kUsage =
+      "conv K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier|glorot|normal STD] [bias VALUE|normal MEAN STD] "
+      "[nobias]";
   static std::unique_ptr<Layer> parse(TextLine& line);
 
   explicit Conv2d(const Conv2dOptions& options) : options_(options) {}

@@ -7,6 +7,10 @@
 
 namespace gemel {
 
+void pass_on(const LayerContext& context, std::size_t count, const float* from, float* to) {
+  if (from != to) context.kernels.activation_forward(context.queue, Activation::none, count, from, to);
+}
+
 // ---- activations
 std::unique_ptr<Layer> ActivationLayer::parse(TextLine& line) {
   return std::make_unique<ActivationLayer>(line.keyword() == "relu" ? Activation::relu : Activation::sigmoid);
@@ -36,16 +40,11 @@ Shape Flatten::build(const Shape& input, const std::string&, Parameters&) {
 }
 
 void Flatten::forward(const LayerContext& context, const ForwardIo& io) const {
-  if (io.x == io.y) return;
-  const std::size_t count = row_ * static_cast<std::size_t>(io.n);
-  context.kernels.activation_forward(context.queue, Activation::none, count, io.x, io.y);
+  pass_on(context, row_ * static_cast<std::size_t>(io.n), io.x, io.y);
 }
 
 void Flatten::backward(const LayerContext& context, const BackwardIo& io) const {
-  if (io.dx == nullptr || io.dx == io.dy) return;
-  const std::size_t count = row_ * static_cast<std::size_t>(io.n);
-  // The identity backwards is the identity: copying forward needs no y.
-  context.kernels.activation_forward(context.queue, Activation::none, count, io.dy, io.dx);
+  if (io.dx != nullptr) pass_on(context, row_ * static_cast<std::size_t>(io.n), io.dy, io.dx);
 }
 
 // ---- normalisation

@@ -8,6 +8,9 @@
 
 namespace gemel {
 
+// `to` = `from`, number by number; nothing to do where both are the same memory.
+void pass_on(const LayerContext& context, std::size_t count, const float* from, float* to);
+
 // y = max(x, 0) or y = 1 / (1 + exp(-x)), element by element, on any shape.
 class ActivationLayer : public Layer {
  public:
@@ -20,7 +23,7 @@ class ActivationLayer : public Layer {
   std::string describe() const override { return kind_ == Activation::relu ? "ReLU" : "Sigmoid"; }
   std::string text() const override { return kind_ == Activation::relu ? "relu" : "sigmoid"; }
   Shape build(const Shape& input, const std::string& prefix, Parameters& parameters) override;
-  bool in_place() const override { return true; }
+  bool in_place(bool) const override { return true; }
   bool backward_needs_input() const override { return false; }
   bool backward_needs_output() const override { return true; }
   void forward(const LayerContext& context, const ForwardIo& io) const override;
@@ -31,7 +34,7 @@ class ActivationLayer : public Layer {
   std::size_t row_ = 0;  // values of one row
 };
 
-// (H,W,C) -> (H*W*C), in memory order: the same numbers. Costs nothing where the plan gives y the memory of x.
+// (H,W,C) -> (H*W*C), in memory order: the same numbers. Costs nothing: a plan gives y the memory of x.
 class Flatten : public Layer {
  public:
   static constexpr std::string_view kUsage = "flatten";
@@ -40,7 +43,8 @@ class Flatten : public Layer {
   std::string describe() const override { return "Flatten"; }
   std::string text() const override { return "flatten"; }
   Shape build(const Shape& input, const std::string& prefix, Parameters& parameters) override;
-  bool in_place() const override { return true; }
+  bool forward_is_identity(bool) const override { return true; }
+  bool backward_is_identity() const override { return true; }
   bool backward_needs_input() const override { return false; }
   void forward(const LayerContext& context, const ForwardIo& io) const override;
   void backward(const LayerContext& context, const BackwardIo& io) const override;

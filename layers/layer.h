@@ -29,7 +29,7 @@ struct LayerContext {
   Queue queue;  // its scratch holds what scratch_bytes asked for
   const Parameters& parameters;
   bool training;
-  std::uint64_t seed;     // of this layer's random numbers (dropout)
+  std::uint64_t seed;     // of the training run; each layer with random numbers (dropout) has a stream of its own
   const StepState* step;  // null outside training
 };
 
@@ -39,6 +39,8 @@ struct ForwardIo {
   const float* x;                // (n, input shape)
   float* y;                      // (n, output shape)
   void* saved;                   // saved_bytes(), kept for backward; null when not training and saved_bytes() is 0
+  // Residual: where the block's input, or its average pool, goes; ResidualEnd: where it is. (n, skip shape)
+  float* skip = nullptr;
 };
 
 struct BackwardIo {
@@ -48,6 +50,7 @@ struct BackwardIo {
   const float* dy;  // (n, output shape)
   float* dx;        // (n, input shape), overwritten; null: not wanted (first layer)
   void* saved;
+  float* dskip = nullptr;  // ResidualEnd: written, Residual: read. (n, skip shape)
 };
 
 class Layer {
@@ -61,9 +64,13 @@ class Layer {
   // shape. Throws ShapeError naming the layer. Called once, in network order.
   virtual Shape build(const Shape& input, const std::string& prefix, Parameters& parameters) = 0;
 
-  // True: y may be the same memory as x, and dx as dy (element-wise layers whose backward needs y at most). Such a
-  // layer says !backward_needs_input().
-  virtual bool in_place() const { return false; }
+  // True: y may be the same memory as x, and dx as dy (element-wise layers). While training, such a layer's backward
+  // needs y at most: it says !backward_needs_input().
+  virtual bool in_place(bool /*training*/) const { return false; }
+  // True: y is x, or dx is dy, number by number. A plan gives both the same memory, even where that must not be written
+  // over; then there is nothing to compute.
+  virtual bool forward_is_identity(bool /*training*/) const { return false; }
+  virtual bool backward_is_identity() const { return false; }
   virtual bool backward_needs_input() const { return true; }
   virtual bool backward_needs_output() const { return false; }
   // For exactly n rows. Saved bytes must not shrink with more rows; scratch may, and plans ask for each number of rows.

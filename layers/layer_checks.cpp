@@ -9,19 +9,69 @@
 
 namespace gemel {
 
+namespace {
+
+constexpr float kMostStart = 1000;  // no weight starts anywhere near it
+
+float parse_deviation(TextLine& line) { return line.real("standard deviation", 0, kMostStart); }
+
+}  // namespace
+
 Initializer weight_initializer(WeightInit init, int fan_in, int fan_out) {
-  const auto kind = init == WeightInit::he ? Initializer::Kind::he_normal : Initializer::Kind::caffe_xavier;
-  return {.kind = kind, .fan_in = fan_in, .fan_out = fan_out};
+  using Kind = Initializer::Kind;
+  switch (init.kind) {
+    case WeightInit::he:
+      return {.kind = Kind::he_normal, .fan_in = fan_in, .fan_out = fan_out};
+    case WeightInit::xavier:
+      return {.kind = Kind::caffe_xavier, .fan_in = fan_in, .fan_out = fan_out};
+    case WeightInit::glorot:
+      return {.kind = Kind::glorot_uniform, .fan_in = fan_in, .fan_out = fan_out};
+    case WeightInit::normal:
+      break;
+  }
+  return {.kind = Kind::normal, .value = init.deviation};
 }
 
 WeightInit parse_weight_init(TextLine& line) {
   const std::string_view name = line.word("initialiser");
   if (name == "he") return WeightInit::he;
   if (name == "xavier") return WeightInit::xavier;
+  if (name == "glorot") return WeightInit::glorot;
+  if (name == "normal") return {WeightInit::normal, parse_deviation(line)};
   line.fail(concat("unknown initialiser '", printable(name), "'"));
 }
 
-std::string_view weight_init_text(WeightInit init) { return init == WeightInit::xavier ? " init xavier" : ""; }
+std::string weight_init_text(WeightInit init) {
+  switch (init.kind) {
+    case WeightInit::he:
+      return "";
+    case WeightInit::xavier:
+      return " init xavier";
+    case WeightInit::glorot:
+      return " init glorot";
+    case WeightInit::normal:
+      break;
+  }
+  return " init normal " + real_text(init.deviation);
+}
+
+Initializer bias_initializer(BiasInit init) {
+  if (init.deviation != 0) return {.kind = Initializer::Kind::normal, .value = init.deviation, .mean = init.mean};
+  if (init.mean != 0) return {.kind = Initializer::Kind::constant, .value = init.mean};
+  return {};
+}
+
+BiasInit parse_bias_init(TextLine& line) {
+  const bool normal = line.take("normal");
+  BiasInit init{.mean = line.real("bias", -kMostStart, kMostStart)};
+  if (normal) init.deviation = parse_deviation(line);
+  return init;
+}
+
+std::string bias_init_text(BiasInit init) {
+  if (init.deviation != 0) return concat(" bias normal ", real_text(init.mean), " ", real_text(init.deviation));
+  return init.mean != 0 ? " bias " + real_text(init.mean) : "";
+}
 
 void check_image(const std::string& layer, const Shape& input) {
   if (input.rank() != 3) throw ShapeError(concat(layer, ": input is ", input.str(), ", must be HxWxC"));

@@ -9,16 +9,18 @@ std::unique_ptr<Layer> Linear::parse(TextLine& line) {
   const int features = line.number("number of features", 1, kMaxChannels);
   bool bias = true;
   WeightInit init = WeightInit::he;
+  BiasInit bias_init;
   while (line.more()) {
-    const std::string_view option = line.option({"init", "nobias"});
+    const std::string_view option = line.option({"init", "bias", "nobias"});
     if (option == "init") init = parse_weight_init(line);
+    if (option == "bias") bias_init = parse_bias_init(line);
     if (option == "nobias") bias = false;
   }
-  return std::make_unique<Linear>(features, bias, init);
+  return std::make_unique<Linear>(features, bias, init, bias_init);
 }
 
 std::string Linear::text() const {
-  return concat("linear ", features_, weight_init_text(init_), has_bias_ ? "" : " nobias");
+  return concat("linear ", features_, weight_init_text(init_), has_bias_ ? bias_init_text(bias_init_) : " nobias");
 }
 
 std::string Linear::describe() const {
@@ -26,7 +28,7 @@ std::string Linear::describe() const {
 }
 
 std::unique_ptr<Linear> Linear::with_features(int features) const {
-  return std::make_unique<Linear>(features, has_bias_, init_);
+  return std::make_unique<Linear>(features, has_bias_, init_, bias_init_);
 }
 
 Shape Linear::build(const Shape& input, const std::string& prefix, Parameters& parameters) {
@@ -36,7 +38,7 @@ Shape Linear::build(const Shape& input, const std::string& prefix, Parameters& p
   const Shape weight{features_, in_};
   check_count(describe(), "weight", weight);
   weight_ = parameters.declare(prefix + ".weight", weight, weight_initializer(init_, in_, features_));
-  if (has_bias_) bias_ = parameters.declare(prefix + ".bias", {features_}, {});
+  if (has_bias_) bias_ = parameters.declare(prefix + ".bias", {features_}, bias_initializer(bias_init_));
   return {features_};
 }
 

@@ -13,11 +13,12 @@ namespace gemel {
 // Parameters: PREFIX.weight (Out,In) and PREFIX.bias (Out).
 class Linear : public Layer {
  public:
-  static constexpr std::string_view kUsage = "linear N [init he|xavier] [nobias]";
+  static constexpr std::string_view kUsage =
+      "linear N [init he|xavier|glorot|normal STD] [bias VALUE|normal MEAN STD] [nobias]";
   static std::unique_ptr<Layer> parse(TextLine& line);
 
-  explicit Linear(int features, bool bias = true, WeightInit init = WeightInit::he)
-      : features_(features), has_bias_(bias), init_(init) {}
+  explicit Linear(int features, bool bias = true, WeightInit init = WeightInit::he, BiasInit bias_init = {})
+      : features_(features), has_bias_(bias), init_(init), bias_init_(bias_init) {}
 
   // The same layer with another width, not built yet.
   std::unique_ptr<Linear> with_features(int features) const;
@@ -39,6 +40,7 @@ class Linear : public Layer {
   int features_;
   bool has_bias_;
   WeightInit init_;
+  BiasInit bias_init_;
   ParamId weight_ = 0, bias_ = 0;
 };
 

@@ -13,6 +13,7 @@
 #include "layers/layer_checks.h"
 #include "layers/linear.h"
 #include "layers/network_text.h"
+#include "layers/residual.h"
 
 namespace gemel {
 namespace {
@@ -21,6 +22,18 @@ namespace {
 std::string keyword_of(const Layer& layer) {
   const std::string text = layer.text();
   return text.substr(0, text.find_first_of(" \n"));
+}
+
+// Calls f(layer, indent) for each layer; those of a residual block stand two spaces further in than its ends.
+template <class F>
+void for_each_indented(const std::vector<std::unique_ptr<Layer>>& layers, const F& f) {
+  std::size_t depth = 0;
+  for (const std::unique_ptr<Layer>& layer : layers) {
+    const int change = nesting(*layer);
+    if (change < 0) --depth;
+    f(*layer, std::string(2 * depth, ' '));
+    if (change > 0) ++depth;
+  }
 }
 
 std::vector<std::unique_ptr<Layer>> take_layers(ParsedNetwork& parsed, std::vector<std::string>& places) {
@@ -38,10 +51,19 @@ const Preset* find_preset(const std::string& name) {
   return found == presets.end() ? nullptr : &*found;
 }
 
-std::string known_presets() {
-  std::string names;
-  for (const Preset& preset : network_presets()) names += concat(names.empty() ? "" : ", ", preset.name);
-  return names;
+// Throws ShapeError unless blocks lie inside each other, each with its own end.
+void check_nesting(const std::vector<std::unique_ptr<Layer>>& layers) {
+  std::vector<const Layer*> open;
+  for (const std::unique_ptr<Layer>& layer : layers) {
+    if (nesting(*layer) > 0) open.push_back(layer.get());
+    const auto* end = dynamic_cast<const ResidualEnd*>(layer.get());
+    if (end == nullptr) continue;
+    if (open.empty() || open.back() != &end->start()) {
+      throw ShapeError("Network: a ResidualEnd does not belong to the innermost Residual");
+    }
+    open.pop_back();
+  }
+  if (!open.empty()) throw ShapeError("Network: a Residual has no ResidualEnd");
 }
 
 std::string read_preset_or_file(const std::string& preset_or_file) {
@@ -50,8 +72,8 @@ std::string read_preset_or_file(const std::string& preset_or_file) {
   // A directory opens on some systems and fails at the first read; a file may be empty.
   if (file) file.peek();
   if (!file.is_open() || file.bad() || (file.fail() && !file.eof())) {
-    throw InputError(
-        concat(preset_or_file, ": cannot be read as a network file, and is not a preset (", known_presets(), ")"));
+    throw InputError(concat(preset_or_file, ": cannot be read as a network file, and is not a preset (",
+                            Network::preset_list(), ")"));
   }
   constexpr std::size_t kEnough = (1 << 20) + 1;  // one more than the parser takes
   file.clear();
@@ -72,6 +94,7 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
   check_image("Network", input_);
   check_count("Network", "input", input_);
   if (layers_.empty()) throw ShapeError("Network: no layers");
+  check_nesting(layers_);
   std::map<std::string, int> numbers;
   Shape shape = input_;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -131,15 +154,22 @@ std::vector<std::string> Network::presets() {
   return names;
 }
 
+std::string Network::preset_list() {
+  std::string names;
+  for (const Preset& preset : network_presets()) names += concat(names.empty() ? "" : ", ", preset.name);
+  return names;
+}
+
 std::string Network::preset_text(const std::string& preset) {
   const Preset* found = find_preset(preset);
-  if (found == nullptr) throw InputError(concat("unknown preset '", preset, "'; known: ", known_presets()));
+  if (found == nullptr) throw InputError(concat("unknown preset '", preset, "'; known: ", Network::preset_list()));
   return found->text;
 }
 
 std::string Network::text() const {
   std::string text = "input " + input_.str() + "\n";
-  for (const auto& layer : layers_) text += layer->text() + "\n";
+  for_each_indented(layers_,
+                    [&](const Layer& layer, const std::string& indent) { text += concat(indent, layer.text(), "\n"); });
   return text;
 }
 
@@ -163,9 +193,11 @@ std::string Network::table() const {
   };
   row("layer", "output", "parameters", "MFLOP");
   row("input", input_.str(), "", "");
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    row(layers_[i]->describe(), shapes_[i + 1].str(), std::to_string(layer_parameters_[i]), mflop(layers_[i]->flops()));
-  }
+  std::size_t i = 0;
+  for_each_indented(layers_, [&](const Layer& layer, const std::string& indent) {
+    row(indent + layer.describe(), shapes_[i + 1].str(), std::to_string(layer_parameters_[i]), mflop(layer.flops()));
+    ++i;
+  });
   row("total", output_.str(), std::to_string(parameters_.parameter_count()), mflop(flops()));
   return out.str();
 }

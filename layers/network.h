@@ -4,16 +4,18 @@
 //
 //   # lenet: the siamese net of Caffe's examples
 //   input 28x28x1
-//   conv 20 5x5 init xavier   # K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier] [nobias]
+//   conv 20 5x5 init xavier   # K N|RxS [stride N|NxN] [pad N|NxN|same] and, as linear, how it starts
 //   maxpool 2                 # N|RxS [stride N|NxN] [pad N|NxN] [ceil]; the stride is the window unless given
 //   conv 50 5x5 init xavier
 //   maxpool 2
-//   linear 500 init xavier    # N [init he|xavier] [nobias]; takes an image as one row of features
+//   linear 500 init xavier    # N [init he|xavier|glorot|normal STD] [bias VALUE|normal MEAN STD] [nobias]; takes an
+//                             # image as one row of features
 //   relu
 //   linear 128 init xavier
 //
-// The other layers: avgpool (as maxpool, and count_pad), sigmoid, flatten, l2normalize. Parameters are named after the
-// keyword and the layer's number among its kind: conv1.weight, conv1.bias, conv2.weight, ..., linear1.weight.
+// The other layers: avgpool (as maxpool, and count_pad), globalavgpool, prelu, sigmoid, batchnorm, affine, dropout RATE,
+// flatten, l2normalize; `residual [avgpool 2]`, layers, `end`: a block whose input is added to its output. Parameters are
+// named after the keyword and the layer's number among its kind: conv1.weight, conv1.bias, conv2.weight, ...
 #pragma once
 
 #include <memory>
@@ -28,14 +30,15 @@ namespace gemel {
 class Network {
  public:
   // Builds the layers in order, from code. Throws ShapeError where one cannot take its input (H,W,C), or the last one's
-  // output is not one row of numbers.
+  // output is not one row of numbers; a ResidualEnd must belong to the innermost Residual without one.
   static Network make(const Shape& input, std::vector<std::unique_ptr<Layer>> layers);
   // `name` stands in error messages: "NAME:3: unknown layer 'covn'; known: conv, ...". Throws InputError (text) or
   // ShapeError (the same place, a layer that cannot take its input).
   static Network parse(std::string_view text, const std::string& name);
-  // A preset ("lenet", "small"), or a path to a network file.
+  // A preset, or a path to a network file.
   static Network load(const std::string& preset_or_file);
   static std::vector<std::string> presets();
+  static std::string preset_list();  // "lenet, small, ...", for messages
   static std::string preset_text(const std::string& preset);
 
   // The same layers for another input size (H,W,C), e.g. the data set's; embedding size 0 keeps the last linear layer's
@@ -67,10 +70,11 @@ class Network {
 // A network's memory for batches of up to `n` rows, planned as one allocation, and the order of its passes.
 //
 // Where the device fuses (Device::fuse), a convolution with the ReLU and the 2x2 max-pool after it is one step: what lies
-// between them is never stored.
+// between them is never stored. In inference an affine or batch normalisation behind the convolution is part of it too.
 //
 // Training keeps each layer's output for backward, except where the next layer may write over it (ReLU over a
-// convolution's output); gradients take turns in two buffers. Inference takes turns in two buffers for the outputs.
+// convolution's output); gradients take turns in two buffers. Inference takes turns in two buffers for the outputs. A
+// residual block holds one more in either, until its other end.
 // Inference keeps the parameters in the form that the device's kernels work on (packed), and makes it anew in the first
 // forward pass after the parameters were written. One scratch buffer serves all. `output_gradient()` and `input()` are never written by the plan.
 //
@@ -84,8 +88,9 @@ class Plan {
     training,
     training_with_input_gradient  // dL/d input as well, for gradient checks
   };
-  // Throws Error for n < 1, DeviceError when memory is short.
-  Plan(const Network& network, Device& device, int n, Mode mode);
+  // `seed`: of the random numbers of layers that draw some while training. Throws Error for n < 1, DeviceError when
+  // memory is short.
+  Plan(const Network& network, Device& device, int n, Mode mode, std::uint64_t seed = 0);
 
   int rows() const { return n_; }
   std::size_t steps() const { return steps_.size(); }               // layers and blocks of layers
@@ -110,9 +115,12 @@ class Plan {
   struct Step {
     const Layer* layer;
     std::size_t x_bytes, y_bytes;  // of n rows
-    BufferId x = kNone, y = kNone, saved = kNone, packed = kNone, dy = kNone, dx = kNone;
+    int opener = -1;               // of a ResidualEnd: the step of its Residual
+    std::size_t skip_bytes = 0;    // of both
+    BufferId x = kNone, y = kNone, saved = kNone, packed = kNone, dy = kNone, dx = kNone, skip = kNone, dskip = kNone;
   };
   class BufferSizes;
+  class Turns;
 
   bool training() const { return mode_ != Mode::inference; }
   void plan_steps();
@@ -121,7 +129,7 @@ class Plan {
   void assign_packed(BufferSizes& sizes);
   void assign_scratch(BufferSizes& sizes);
   void assign_gradients(BufferSizes& sizes);
-  LayerContext layer_context(const Stream& stream, std::size_t step_index, const StepState* step) const;
+  LayerContext layer_context(const Stream& stream, const StepState* step) const;
   void check_rows(int rows) const;
   void pack(const Stream& stream) const;
   void* data(BufferId id) const;
@@ -131,6 +139,7 @@ class Plan {
   Device& device_;
   int n_;
   Mode mode_;
+  std::uint64_t seed_;
   Arena arena_;
   std::vector<std::unique_ptr<Layer>> blocks_;  // layers that steps_ refers to and the network has not
   std::vector<Step> steps_;

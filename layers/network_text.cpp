@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// From the text of a network to layers. Lines are a cursor, and parse_layers reads them up to an end: a block of lines
-// inside a layer is a call of the same function.
+// From the text of a network to layers. Lines are a cursor; a block of lines starts with `residual` and ends with `end`,
+// which the layers between know nothing of.
 #include "layers/network_text.h"
 
 #include <array>
 
+#include "layers/affine.h"
+#include "layers/batch_norm.h"
 #include "layers/conv2d.h"
+#include "layers/dropout.h"
 #include "layers/elementwise.h"
 #include "layers/linear.h"
 #include "layers/pool2d.h"
+#include "layers/prelu.h"
+#include "layers/residual.h"
 #include "layers/text_line.h"
 
 namespace gemel {
@@ -24,13 +29,19 @@ struct LayerSyntax {
 };
 
 constexpr std::array kLayers = {
+    LayerSyntax{"affine", Affine::kUsage, Affine::parse},
     LayerSyntax{"avgpool", AvgPool2d::kUsage, AvgPool2d::parse},
+    LayerSyntax{"batchnorm", BatchNorm::kUsage, BatchNorm::parse},
     LayerSyntax{"conv", Conv2d::kUsage, Conv2d::parse},
+    LayerSyntax{"dropout", Dropout::kUsage, Dropout::parse},
     LayerSyntax{"flatten", Flatten::kUsage, Flatten::parse},
+    LayerSyntax{"globalavgpool", GlobalAvgPool2d::kUsage, GlobalAvgPool2d::parse},
     LayerSyntax{"l2normalize", L2Normalize::kUsage, L2Normalize::parse},
     LayerSyntax{"linear", Linear::kUsage, Linear::parse},
     LayerSyntax{"maxpool", MaxPool2d::kUsage, MaxPool2d::parse},
+    LayerSyntax{"prelu", PRelu::kUsage, PRelu::parse},
     LayerSyntax{"relu", ActivationLayer::kReluUsage, ActivationLayer::parse},
+    LayerSyntax{"residual", Residual::kUsage, Residual::parse},
     LayerSyntax{"sigmoid", ActivationLayer::kSigmoidUsage, ActivationLayer::parse},
 };
 
@@ -82,15 +93,41 @@ ParsedLayer parse_layer(TextLine& line) {
   fail_unknown_layer(line);
 }
 
+// A block that has no end yet.
+struct OpenBlock {
+  const Residual* start;
+  std::string place;
+  std::size_t first;  // layer inside
+};
+
+// The end of the innermost open block.
+ParsedLayer parse_end(TextLine& line, std::vector<OpenBlock>& open, std::size_t layers) {
+  line.set_usage(ResidualEnd::kUsage);
+  line.finish();
+  if (open.empty()) throw InputError(concat(line.place(), ": 'end' without a 'residual'"));
+  if (open.back().first == layers) {
+    throw InputError(concat(line.place(), ": no layers between 'residual' and 'end'"));
+  }
+  ParsedLayer parsed{std::make_unique<ResidualEnd>(*open.back().start), line.place()};
+  open.pop_back();
+  return parsed;
+}
+
 std::vector<ParsedLayer> parse_layers(Lines& lines) {
   std::vector<ParsedLayer> layers;
+  std::vector<OpenBlock> open;
   while (TextLine* line = lines.next()) {
     if (line->keyword() == "input") throw InputError(concat(line->place(), ": a second 'input' line"));
     if (layers.size() == kMostLayers) {
       throw InputError(concat(line->place(), ": more than ", kMostLayers, " layers"));
     }
-    layers.push_back(parse_layer(*line));
+    const bool ends = line->keyword() == ResidualEnd::kUsage;
+    layers.push_back(ends ? parse_end(*line, open, layers.size()) : parse_layer(*line));
+    if (const auto* start = dynamic_cast<const Residual*>(layers.back().layer.get())) {
+      open.push_back({start, line->place(), layers.size()});
+    }
   }
+  if (!open.empty()) throw InputError(concat(open.back().place, ": this 'residual' has no 'end'"));
   return layers;
 }
 

@@ -3,8 +3,9 @@
 // The text of a network, taken apart: its input and its layers, not yet built. Network::parse builds them.
 //
 // A file is lines of words. '#' starts a comment. The first line is `input HxWxC`; each other line is a layer's keyword
-// and its options, in the layer's own syntax (its kUsage, read by its static parse). A new layer is one entry of the
-// table in network_text.cpp.
+// and its options, in the layer's own syntax (its kUsage, read by its static parse). The layers of a residual block
+// stand between its `residual` and its `end`, indented or not. A new layer is one entry of the table in
+// network_text.cpp.
 #pragma once
 
 #include <memory>

@@ -9,6 +9,7 @@
 
 #include "layers/conv_block.h"
 #include "layers/network.h"
+#include "layers/residual.h"
 
 namespace gemel {
 
@@ -31,8 +32,31 @@ class Plan::BufferSizes {
   std::vector<std::size_t> sizes_;
 };
 
-Plan::Plan(const Network& network, Device& device, int n, Mode mode)
-    : network_(network), device_(device), n_(n), mode_(mode) {
+// Buffers for tensors of short life: each takes the first one that is free.
+class Plan::Turns {
+ public:
+  explicit Turns(BufferSizes& sizes) : sizes_(sizes) {}
+
+  // A buffer that is neither held nor `in_use`.
+  BufferId take(std::size_t bytes, BufferId in_use) {
+    auto free = std::find_if(turns_.begin(), turns_.end(), [&](BufferId id) { return id != in_use && !held(id); });
+    if (free == turns_.end()) free = turns_.insert(free, sizes_.add(0));
+    sizes_.need(*free, bytes);
+    return *free;
+  }
+
+  // Nobody may write over a buffer that is held; nested blocks may hold the same one.
+  void hold(BufferId id) { held_.push_back(id); }
+  void release(BufferId id) { held_.erase(std::find(held_.begin(), held_.end(), id)); }
+  bool held(BufferId id) const { return std::find(held_.begin(), held_.end(), id) != held_.end(); }
+
+ private:
+  BufferSizes& sizes_;
+  std::vector<BufferId> turns_, held_;
+};
+
+Plan::Plan(const Network& network, Device& device, int n, Mode mode, std::uint64_t seed)
+    : network_(network), device_(device), n_(n), mode_(mode), seed_(seed) {
   if (n < 1) throw Error(concat("Plan: the batch must have at least 1 row, not ", n));
   plan_steps();
   BufferSizes sizes;
@@ -48,8 +72,9 @@ Plan::Plan(const Network& network, Device& device, int n, Mode mode)
 void Plan::plan_steps() {
   const std::size_t row_bytes = static_cast<std::size_t>(n_) * sizeof(float);
   const std::span layers(network_.layers());
+  std::vector<int> open;  // steps of Residuals without an end yet
   for (std::size_t i = 0; i < layers.size();) {
-    const std::size_t in_block = device_.fuse ? ConvBlockLayer::length(layers.subspan(i)) : 0;
+    const std::size_t in_block = device_.fuse ? ConvBlockLayer::length(layers.subspan(i), training()) : 0;
     const Layer* layer = layers[i].get();
     if (in_block > 0) {
       layer = blocks_.emplace_back(std::make_unique<ConvBlockLayer>(layers.subspan(i, in_block))).get();
@@ -58,29 +83,41 @@ void Plan::plan_steps() {
     steps_.push_back({.layer = layer,
                       .x_bytes = network_.shapes()[i].count() * row_bytes,
                       .y_bytes = network_.shapes()[end].count() * row_bytes});
+    if (const auto* start = dynamic_cast<const Residual*>(layer)) {
+      steps_.back().skip_bytes = start->skip_shape().count() * row_bytes;
+      open.push_back(static_cast<int>(steps_.size()) - 1);
+    } else if (nesting(*layer) < 0) {
+      steps_.back().opener = open.back();
+      steps_.back().skip_bytes = steps_[static_cast<std::size_t>(open.back())].skip_bytes;
+      open.pop_back();
+    }
     i = end;
   }
 }
 
 void Plan::assign_outputs(BufferSizes& sizes) {
+  Turns turns(sizes);  // training: for skips alone
   input_ = sizes.add(steps_.front().x_bytes);
-  BufferId turns[2] = {kNone, kNone};  // inference
+  turns.hold(input_);  // it is the caller's
   BufferId previous = input_;
-  // May the next step write over `previous`? Not over the input, which is the caller's; nor, in training, over an
-  // output that its own step's backward reads.
-  bool overwritable = false;
+  bool read_by_backward = false;  // `previous`, as the output that its own step asks for
   for (Step& step : steps_) {
     step.x = previous;
-    if (step.layer->in_place() && overwritable) {
-      step.y = step.x;
-    } else if (training()) {
-      step.y = sizes.add(step.y_bytes);
-    } else {
-      BufferId& turn = turns[0] != kNone && step.x == turns[0] ? turns[1] : turns[0];
-      sizes.need(turn, step.y_bytes);
-      step.y = turn;
+    if (const auto* start = dynamic_cast<const Residual*>(step.layer)) {
+      step.skip = start->pools() ? turns.take(step.skip_bytes, step.x) : step.x;
+      turns.hold(step.skip);
     }
-    overwritable = !(training() && step.layer->backward_needs_output());
+    const bool identity = step.layer->forward_is_identity(training());
+    if (identity || (step.layer->in_place(training()) && !read_by_backward && !turns.held(step.x))) {
+      step.y = step.x;
+    } else {
+      step.y = training() ? sizes.add(step.y_bytes) : turns.take(step.y_bytes, step.x);
+    }
+    if (step.opener >= 0) {
+      step.skip = steps_[static_cast<std::size_t>(step.opener)].skip;
+      turns.release(step.skip);
+    }
+    if (!identity) read_by_backward = training() && step.layer->backward_needs_output();
     previous = step.y;
   }
   output_ = previous;
@@ -115,21 +152,28 @@ void Plan::assign_scratch(BufferSizes& sizes) {
 }
 
 void Plan::assign_gradients(BufferSizes& sizes) {
+  Turns turns(sizes);
   output_gradient_ = sizes.add(steps_.back().y_bytes);
-  BufferId turns[2] = {kNone, kNone};
+  turns.hold(output_gradient_);  // it is the caller's
   BufferId next = output_gradient_;
   for (std::size_t i = steps_.size(); i-- > 0;) {
     Step& step = steps_[i];
     step.dy = next;
+    if (step.opener >= 0) {
+      // A skip as large as the sum has its gradient, to the last number.
+      const bool whole = step.skip_bytes == step.y_bytes;
+      step.dskip = whole ? step.dy : turns.take(step.skip_bytes, step.dy);
+      turns.hold(step.dskip);
+      steps_[static_cast<std::size_t>(step.opener)].dskip = step.dskip;
+    }
     if (i == 0) {
       if (mode_ == Mode::training_with_input_gradient) step.dx = input_gradient_ = sizes.add(step.x_bytes);
-    } else if (step.layer->in_place() && step.dy != output_gradient_) {
+    } else if (step.layer->backward_is_identity() || (step.layer->in_place(true) && !turns.held(step.dy))) {
       step.dx = step.dy;
     } else {
-      BufferId& turn = turns[0] != kNone && step.dy == turns[0] ? turns[1] : turns[0];
-      sizes.need(turn, step.x_bytes);
-      step.dx = turn;
+      step.dx = turns.take(step.x_bytes, step.dy);
     }
+    if (nesting(*step.layer) > 0) turns.release(step.dskip);
     next = step.dx;
   }
 }
@@ -143,12 +187,12 @@ Queue Plan::queue(const Stream& stream) const {
   return device_.queue(stream, {.data = data(scratch_), .bytes = bytes});
 }
 
-LayerContext Plan::layer_context(const Stream& stream, std::size_t step_index, const StepState* step) const {
+LayerContext Plan::layer_context(const Stream& stream, const StepState* step) const {
   return {.kernels = device_.kernels(),
           .queue = queue(stream),
           .parameters = network_.parameters(),
           .training = training(),
-          .seed = step_index,
+          .seed = seed_,
           .step = step};
 }
 
@@ -163,9 +207,8 @@ void Plan::check_rows(int rows) const {
 void Plan::pack(const Stream& stream) const {
   const std::uint64_t version = network_.parameters().version();
   if (packed_version_ == version) return;
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const Step& s = steps_[i];
-    if (s.packed != kNone) s.layer->pack(layer_context(stream, i, nullptr), data(s.packed));
+  for (const Step& s : steps_) {
+    if (s.packed != kNone) s.layer->pack(layer_context(stream, nullptr), data(s.packed));
   }
   packed_version_ = version;
 }
@@ -173,10 +216,13 @@ void Plan::pack(const Stream& stream) const {
 void Plan::forward(Stream& stream, int rows, const StepState* step) const {
   check_rows(rows);
   if (!training()) pack(stream);
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const Step& s = steps_[i];
-    s.layer->forward(layer_context(stream, i, step),
-                     {.n = rows, .packed = data(s.packed), .x = f32(s.x), .y = f32(s.y), .saved = data(s.saved)});
+  for (const Step& s : steps_) {
+    s.layer->forward(layer_context(stream, step), {.n = rows,
+                                                   .packed = data(s.packed),
+                                                   .x = f32(s.x),
+                                                   .y = f32(s.y),
+                                                   .saved = data(s.saved),
+                                                   .skip = f32(s.skip)});
   }
 }
 
@@ -186,12 +232,13 @@ void Plan::backward(Stream& stream, int rows, const StepState* step) const {
   for (std::size_t i = steps_.size(); i-- > 0;) {
     const Step& s = steps_[i];
     // Tensors that a layer does not ask for may have been written over: it gets none.
-    s.layer->backward(layer_context(stream, i, step), {.n = rows,
-                                                       .x = s.layer->backward_needs_input() ? f32(s.x) : nullptr,
-                                                       .y = s.layer->backward_needs_output() ? f32(s.y) : nullptr,
-                                                       .dy = f32(s.dy),
-                                                       .dx = f32(s.dx),
-                                                       .saved = data(s.saved)});
+    s.layer->backward(layer_context(stream, step), {.n = rows,
+                                                    .x = s.layer->backward_needs_input() ? f32(s.x) : nullptr,
+                                                    .y = s.layer->backward_needs_output() ? f32(s.y) : nullptr,
+                                                    .dy = f32(s.dy),
+                                                    .dx = f32(s.dx),
+                                                    .saved = data(s.saved),
+                                                    .dskip = f32(s.dskip)});
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// MaxPool2d and AvgPool2d: shapes and text; the arithmetic is the device's.
+// MaxPool2d, AvgPool2d and GlobalAvgPool2d: shapes and text; the arithmetic is the device's.
 #include "layers/pool2d.h"
 
 #include "layers/layer_checks.h"
@@ -121,6 +121,26 @@ void AvgPool2d::forward(const LayerContext& context, const ForwardIo& io) const 
 
 void AvgPool2d::backward(const LayerContext& context, const BackwardIo& io) const {
   if (io.dx != nullptr) context.kernels.avgpool2d_backward(context.queue, shape_of(io.n), count_, io.dy, io.dx);
+}
+
+// ---- mean of everything
+Shape GlobalAvgPool2d::build(const Shape& input, const std::string&, Parameters&) {
+  check_image(describe(), input);
+  h_ = input[0], w_ = input[1], c_ = input[2];
+  return {c_};
+}
+
+Pool2dShape GlobalAvgPool2d::shape_of(int n) const {
+  return {.n = n, .h = h_, .w = w_, .c = c_, .r = h_, .s = w_, .stride_h = h_, .stride_w = w_};
+}
+
+void GlobalAvgPool2d::forward(const LayerContext& context, const ForwardIo& io) const {
+  context.kernels.avgpool2d_forward(context.queue, shape_of(io.n), PadCount::exclude, io.x, io.y);
+}
+
+void GlobalAvgPool2d::backward(const LayerContext& context, const BackwardIo& io) const {
+  if (io.dx == nullptr) return;
+  context.kernels.avgpool2d_backward(context.queue, shape_of(io.n), PadCount::exclude, io.dy, io.dx);
 }
 
 }  // namespace gemel

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// MaxPool2d and AvgPool2d: the maximum or mean of windows of an image.
+// MaxPool2d and AvgPool2d: the maximum or mean of windows of an image. GlobalAvgPool2d: the mean of all of it.
 #pragma once
 
 #include "layers/layer.h"
@@ -49,6 +49,25 @@ class MaxPool2d : public Pool2d {
   std::size_t saved_bytes(const PlanContext& context) const override;
   void forward(const LayerContext& context, const ForwardIo& io) const override;
   void backward(const LayerContext& context, const BackwardIo& io) const override;
+};
+
+// The mean over all pixels: (H,W,C) -> (C), whatever H and W (Lin, Chen, Yan 2014, section 3.2).
+class GlobalAvgPool2d : public Layer {
+ public:
+  static constexpr std::string_view kUsage = "globalavgpool";
+  static std::unique_ptr<Layer> parse(TextLine&) { return std::make_unique<GlobalAvgPool2d>(); }
+
+  std::string describe() const override { return "GlobalAvgPool2d"; }
+  std::string text() const override { return "globalavgpool"; }
+  Shape build(const Shape& input, const std::string& prefix, Parameters& parameters) override;
+  bool backward_needs_input() const override { return false; }
+  void forward(const LayerContext& context, const ForwardIo& io) const override;
+  void backward(const LayerContext& context, const BackwardIo& io) const override;
+
+ private:
+  Pool2dShape shape_of(int n) const;  // one window as large as the image
+
+  int h_ = 0, w_ = 0, c_ = 0;
 };
 
 // The mean over the taps inside the image; with `count_pad` over all R*S taps, padding counting as zeros.

@@ -12,6 +12,11 @@ namespace gemel {
 
 std::string size_text(int h, int w) { return h == w ? std::to_string(h) : concat(h, "x", w); }
 
+std::string real_text(float value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
 std::string printable(std::string_view word) {
   constexpr std::size_t kLongest = 40;
   std::string shown(word.substr(0, kLongest));
@@ -46,6 +51,17 @@ int TextLine::parse_number(std::string_view digits, std::string_view what, int l
 
 int TextLine::number(std::string_view what, int lowest, int highest) {
   return parse_number(word(what), what, lowest, highest);
+}
+
+float TextLine::real(std::string_view what, float lowest, float highest) {
+  const std::string_view digits = word(what);
+  float number = 0;
+  const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool read = error == std::errc() && stop == digits.data() + digits.size();
+  if (!read || !(number >= lowest && number <= highest)) {  // NaN is in no range
+    fail(concat("the ", what, " must be a number from ", lowest, " to ", highest, ", not '", printable(digits), "'"));
+  }
+  return number;
 }
 
 Size2 TextLine::size(std::string_view what, int lowest, int highest) {

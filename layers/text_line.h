@@ -24,6 +24,9 @@ struct Size2 {
 // "5" for 5x5, "3x5" for the others.
 std::string size_text(int h, int w);
 
+// The shortest decimal number that reads back as `value`.
+std::string real_text(float value);
+
 class TextLine {
  public:
   // `words` without comments, the first one the keyword. `place`: "NAME:LINE".
@@ -37,6 +40,7 @@ class TextLine {
   bool more() const { return next_ < words_.size(); }
   std::string_view word(std::string_view what);
   int number(std::string_view what, int lowest, int highest);
+  float real(std::string_view what, float lowest, float highest);
   Size2 size(std::string_view what, int lowest, int highest);                         // "N" or "NxN"
   std::vector<int> sizes(std::string_view what, int count, int lowest, int highest);  // "NxNxN"
   // The next word, which must be one of `known` and may stand on the line once.

@@ -60,7 +60,7 @@ Trainer::Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& 
   const auto n = static_cast<std::size_t>(rows());
   optimizer_ =
       std::make_unique<Optimizer>(device, stream, encoder_.network().parameters(), options_.rule, options_.schedule);
-  plan_ = std::make_unique<Plan>(encoder_.network(), device, rows(), Plan::Mode::training);
+  plan_ = std::make_unique<Plan>(encoder_.network(), device, rows(), Plan::Mode::training, options_.seed);
   host_index_.resize(static_cast<std::size_t>(options_.plan_steps) * n);
   images_ = arena_.plan(data.pixels.size());
   labels_ = arena_.plan(data.labels.size() * sizeof(std::int32_t));

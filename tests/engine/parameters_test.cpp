@@ -57,6 +57,18 @@ TEST_P(ParametersTest, TensorsAreAlignedAndBuffersComeLast) {
   EXPECT_EQ(downloaded(parameters.gradients(), 256), std::vector<float>(256, 0));
 }
 
+TEST_P(ParametersTest, AForwardPassWritesToBuffersAlone) {
+  Parameters parameters;
+  const ParamId weight = parameters.declare("weight", {3}, {});
+  const ParamId statistics = parameters.declare("statistics", {5}, {}, false);
+  parameters.allocate(*device_, stream_, 1);
+  const Parameters& seen = parameters;
+  const std::uint64_t version = seen.version();
+  EXPECT_EQ(seen.writable_buffer(statistics), seen.value(statistics));
+  EXPECT_GT(seen.version(), version);
+  EXPECT_NE(message_of<Error>([&] { seen.writable_buffer(weight); }).find("weight"), std::string::npos);
+}
+
 TEST_P(ParametersTest, FindsByName) {
   Parameters parameters;
   parameters.declare("conv1.weight", {20, 5, 5, 1}, {});
@@ -112,6 +124,9 @@ TEST_P(ParametersTest, InitializersHaveTheirDistributions) {
   expect_distribution(he, std::sqrt(2.0 / 25), 6.7 * std::sqrt(2.0 / 25), kNormal);
   const auto normal = start({.kind = Kind::normal, .value = 0.01f}, kCount);
   expect_distribution(normal, 0.01, 0.067, kNormal);
+  // The same numbers about another mean.
+  const auto moved = start({.kind = Kind::normal, .value = 0.01f, .mean = 0.5f}, kCount);
+  for (std::size_t i = 0; i < moved.size(); ++i) EXPECT_EQ(moved[i], 0.5f + normal[i]) << i;
   const auto he_uniform = start({.kind = Kind::he_uniform, .fan_in = 25, .fan_out = 500}, kCount);
   expect_distribution(he_uniform, std::sqrt(2.0 / 25), root3 * std::sqrt(2.0 / 25) * 1.0001, kUniform);
   const auto glorot = start({.kind = Kind::glorot_uniform, .fan_in = 25, .fan_out = 500}, kCount);

@@ -37,6 +37,12 @@ TEST(Random, IsAFunctionOfSeedAndStream) {
   EXPECT_EQ(equal_stream, 0);
 }
 
+// FNV-1a's published values for "" and "a".
+TEST(Random, StreamsOfNames) {
+  EXPECT_EQ(stream_of(""), 0xcbf29ce484222325u);
+  EXPECT_EQ(stream_of("a"), 0xaf63dc4c8601ec8cu);
+}
+
 TEST(Random, BitsAreTheBlocksInOrder) {
   Random random(5, 9);
   for (std::uint64_t counter = 0; counter < 3; ++counter) {

@@ -2,10 +2,14 @@
 //
 // Every kind of layer by itself: output shape, forward on numbers that can be checked by hand, and backward against
 // central differences of its own forward pass, at awkward shapes.
+#include "layers/affine.h"
+#include "layers/batch_norm.h"
 #include "layers/conv2d.h"
+#include "layers/dropout.h"
 #include "layers/elementwise.h"
 #include "layers/linear.h"
 #include "layers/pool2d.h"
+#include "layers/prelu.h"
 #include "tests/layers/layer_rig.h"
 
 namespace gemel {
@@ -16,8 +20,9 @@ struct LayerCase {
   std::function<std::unique_ptr<Layer>()> make;
   Shape input, output;
   int n;
-  bool kinks;  // the function has kinks: inputs are kept away from them
-  float step;  // of the central differences; large where the function is linear
+  bool kinks;          // the function has kinks: inputs are kept away from them
+  float step;          // of the central differences; large where the function is linear
+  bool batch = false;  // a row's output depends on the batch around it, or on its place there
 };
 
 template <class L, class... Arguments>
@@ -51,6 +56,14 @@ std::vector<LayerCase> layer_cases() {
       {"l2normalize", maker<L2Normalize>(), {33}, {33}, 3, false, 0.01f},
       {"l2normalize_plane", maker<L2Normalize>(), {2}, {2}, 1, false, 0.01f},
       {"flatten", maker<Flatten>(), {3, 2, 5}, {30}, 2, false, 0.5f},
+      {"globalavgpool", maker<GlobalAvgPool2d>(), {3, 5, 7}, {7}, 2, false, 0.5f},
+      {"prelu", maker<PRelu>(), {3, 3, 5}, {3, 3, 5}, 2, true, 0.1f},
+      {"prelu_features", maker<PRelu>(), {31}, {31}, 3, true, 0.1f},
+      {"affine", maker<Affine>(), {3, 2, 33}, {3, 2, 33}, 2, false, 0.5f},
+      {"affine_features", maker<Affine>(), {7}, {7}, 3, false, 0.5f},
+      {"batchnorm", maker<BatchNorm>(), {3, 3, 5}, {3, 3, 5}, 2, false, 0.03f, true},
+      {"batchnorm_features", maker<BatchNorm>(), {7}, {7}, 5, false, 0.03f, true},
+      {"dropout", maker<Dropout>(0.5f), {3, 2, 5}, {3, 2, 5}, 3, false, 0.5f, true},
   };
 }
 
@@ -138,6 +151,7 @@ TEST_P(LayerGradientTest, ParameterGradientsAccumulateAndInputGradientsOverwrite
 
 TEST_P(LayerGradientTest, RowsDoNotDependOnTheBatch) {
   for (const LayerCase& c : layer_cases()) {
+    if (c.batch) continue;
     SCOPED_TRACE(c.name);
     Rig rig(GetParam());
     Built built(rig, c);
@@ -196,6 +210,59 @@ TEST_P(LayerGradientTest, KnownOutputs) {
   EXPECT_NEAR(unit[1], 0.8f, 1e-6f);
   EXPECT_EQ(unit[2], 0.0f);
   EXPECT_EQ(unit[3], 0.0f);
+}
+
+TEST_P(LayerGradientTest, BatchNormKeepsRunningAverages) {
+  Rig rig(GetParam());
+  BatchNorm layer;
+  Parameters parameters;
+  const Shape shape = layer.build({1, 2, 2}, "norm", parameters);
+  EXPECT_EQ(parameters.parameter_count(), 4u);  // gamma and beta
+  parameters.allocate(*rig.device, rig.stream, 1);
+  const auto values = [&](const char* name) {
+    return rig.download(parameters.values() + parameters.find(name)->offset, 2);
+  };
+  EXPECT_EQ(values("norm.running_mean"), (Floats{0, 0}));
+  EXPECT_EQ(values("norm.running_variance"), (Floats{1, 1}));
+
+  // Channel 0: 1, 2, 3, 6, mean 3, variance 14/4, unbiased 14/3. Channel 1: always 5.
+  const std::uint64_t version = parameters.version();
+  LayerRun training(rig, layer, parameters, shape, shape, 2);
+  const Floats y = training.forward({1, 5, 2, 5, 3, 5, 6, 5});
+  const double deviation = std::sqrt(3.5 + 1e-5);
+  const Floats want{static_cast<float>(-2 / deviation), 0, static_cast<float>(-1 / deviation), 0, 0, 0,
+                    static_cast<float>(3 / deviation),  0};
+  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_NEAR(y[i], want[i], 1e-6) << i;
+  EXPECT_NEAR(values("norm.running_mean")[0], 0.3, 1e-6);
+  EXPECT_NEAR(values("norm.running_mean")[1], 0.5, 1e-6);
+  EXPECT_NEAR(values("norm.running_variance")[0], 0.9 + 0.1 * 14 / 3, 1e-6);
+  EXPECT_NEAR(values("norm.running_variance")[1], 0.9, 1e-6);
+  EXPECT_GT(parameters.version(), version);  // who packed parameters must do so again
+
+  // Afterwards it is an affine of them, and rows do not depend on each other.
+  LayerRun inference(rig, layer, parameters, shape, shape, 1, false);
+  const Floats trained = inference.forward({1, 5, 2, 5});
+  EXPECT_NEAR(trained[0], 0.7 / std::sqrt(0.9 + 0.1 * 14 / 3 + 1e-5), 1e-6);
+  EXPECT_NEAR(trained[3], 4.5 / std::sqrt(0.9 + 1e-5), 1e-5);
+}
+
+TEST_P(LayerGradientTest, DropoutScalesWhatItKeeps) {
+  Rig rig(GetParam());
+  Dropout layer(0.25f);
+  Parameters parameters;
+  const Shape shape = layer.build({1001}, "dropout1", parameters);
+  const Floats ones(3003, 1), y = LayerRun(rig, layer, parameters, shape, shape, 3).forward(ones);
+  int dropped = 0;
+  for (const float value : y) {
+    EXPECT_TRUE(value == 0 || value == 1 / 0.75f) << value;
+    dropped += value == 0 ? 1 : 0;
+  }
+  EXPECT_NEAR(dropped, 0.25 * 3003, 5 * std::sqrt(3003 * 0.25 * 0.75));
+  EXPECT_EQ(LayerRun(rig, layer, parameters, shape, shape, 3, false).forward(ones), ones);
+  // Another layer drops others.
+  Dropout other(0.25f);
+  other.build({1001}, "dropout2", parameters);
+  EXPECT_FALSE(same_bits(LayerRun(rig, other, parameters, shape, shape, 3).forward(ones), y));
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, LayerGradientTest, testing::ValuesIn(test_devices()), device_test_name);

@@ -16,6 +16,7 @@
 
 #include "engine/random.h"
 #include "layers/network.h"
+#include "layers/residual.h"
 #include "tests/engine/devices.h"
 
 namespace gemel {
@@ -79,22 +80,35 @@ struct Rig {
 // One built layer and memory of its own for each of its tensors.
 class LayerRun {
  public:
-  LayerRun(Rig& rig, const Layer& layer, const Parameters& parameters, const Shape& input, const Shape& output, int n)
-      : rig_(rig), layer_(layer), parameters_(parameters), n_(n) {
+  LayerRun(Rig& rig, const Layer& layer, const Parameters& parameters, const Shape& input, const Shape& output, int n,
+           bool training = true)
+      : rig_(rig), layer_(layer), parameters_(parameters), n_(n), training_(training) {
     x_count_ = input.count() * static_cast<std::size_t>(n);
     y_count_ = output.count() * static_cast<std::size_t>(n);
-    const PlanContext plan{rig.device->kernels(), n, true};
+    const PlanContext plan{rig.device->kernels(), n, training};
     x_ = rig.nan_buffer(x_count_ * sizeof(float));
     dx_ = rig.nan_buffer(x_count_ * sizeof(float));
     y_ = rig.nan_buffer(y_count_ * sizeof(float));
     dy_ = rig.nan_buffer(y_count_ * sizeof(float));
     saved_ = rig.nan_buffer(layer.saved_bytes(plan));
     scratch_ = rig.nan_buffer(layer.scratch_bytes(plan));
+    const auto* end = dynamic_cast<const ResidualEnd*>(&layer);
+    if (const auto* start = end != nullptr ? &end->start() : dynamic_cast<const Residual*>(&layer)) {
+      skip_count_ = start->skip_shape().count() * static_cast<std::size_t>(n);
+      skip_ = rig.nan_buffer(skip_count_ * sizeof(float));
+      dskip_ = rig.nan_buffer(skip_count_ * sizeof(float));
+    }
   }
+
+  // What the two ends of a residual block hand each other.
+  Floats skip() { return rig_.download(skip_.f32(), skip_count_); }
+  Floats dskip() { return rig_.download(dskip_.f32(), skip_count_); }
+  void set_skip(const Floats& values) { rig_.upload(skip_.f32(), values); }
+  void set_dskip(const Floats& values) { rig_.upload(dskip_.f32(), values); }
 
   Floats forward(const Floats& x) {
     rig_.upload(x_.f32(), x);
-    layer_.forward(context(), {.n = n_, .x = x_.f32(), .y = y_.f32(), .saved = saved_.data()});
+    layer_.forward(context(), {.n = n_, .x = x_.f32(), .y = y_.f32(), .saved = saved_.data(), .skip = skip_.f32()});
     return rig_.download(y_.f32(), y_count_);
   }
   Floats backward(const Floats& dy) {
@@ -104,7 +118,8 @@ class LayerRun {
                                 .y = layer_.backward_needs_output() ? y_.f32() : nullptr,
                                 .dy = dy_.f32(),
                                 .dx = dx_.f32(),
-                                .saved = saved_.data()});
+                                .saved = saved_.data(),
+                                .dskip = dskip_.f32()});
     return rig_.download(dx_.f32(), x_count_);
   }
   // As the first layer of a network runs: the input's gradient is not wanted.
@@ -123,7 +138,7 @@ class LayerRun {
     return {.kernels = rig_.device->kernels(),
             .queue = rig_.device->queue(rig_.stream, {.data = scratch_.data(), .bytes = scratch_.bytes()}),
             .parameters = parameters_,
-            .training = true,
+            .training = training_,
             .seed = 0,
             .step = nullptr};
   }
@@ -132,8 +147,9 @@ class LayerRun {
   const Layer& layer_;
   const Parameters& parameters_;
   int n_;
-  std::size_t x_count_, y_count_;
-  Buffer x_, y_, dy_, dx_, saved_, scratch_;
+  bool training_;
+  std::size_t x_count_, y_count_, skip_count_ = 0;
+  Buffer x_, y_, dy_, dx_, saved_, scratch_, skip_, dskip_;
 };
 
 // (f(v + step e_i) - f(v - step e_i)) / (2 step), the step as floats hold it.

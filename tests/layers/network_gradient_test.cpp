@@ -6,7 +6,7 @@
 namespace gemel {
 namespace {
 
-constexpr const char* kNetwork = R"(
+constexpr const char* kPlain = R"(
 input 9x7x2
 conv 3 3x3 pad same
 relu
@@ -19,6 +19,40 @@ linear 6
 relu
 linear 4
 l2normalize
+)";
+
+// Blocks inside each other; a skip that is averaged, and is the larger in one direction and the smaller in another; a
+// block that starts with what would like to write over its input; one over features.
+constexpr const char* kBlocks = R"(
+input 7x6x2
+conv 3 3x3 pad same nobias
+batchnorm
+sigmoid
+residual
+  relu
+  conv 3 3x3 pad same nobias
+  affine
+  residual
+    prelu
+    conv 5 1x1
+  end
+  dropout 0.2
+end
+residual avgpool 2
+  conv 4 3x3 stride 2
+  affine
+  prelu
+  residual
+    conv 4 3x3 pad same
+    sigmoid
+  end
+end
+globalavgpool
+residual
+  linear 5
+  sigmoid
+end
+linear 4
 )";
 
 class NetworkGradientTest : public testing::TestWithParam<std::string> {};
@@ -61,10 +95,12 @@ void check(const std::string& what, const Floats& at, const Floats& gradient,
   }
 }
 
-TEST_P(NetworkGradientTest, WholeNetwork) {
+// Compares every gradient of the network, fused or not, and returns how many there are.
+int compare_all(const std::string& device, const std::string& text, bool fuse) {
   constexpr int kRows = 2;
-  Rig rig(GetParam());
-  Network network = Network::parse(kNetwork, "test");
+  Rig rig(device);
+  rig.device->fuse = fuse;
+  Network network = Network::parse(text, "test");
   Parameters& parameters = network.parameters();
   parameters.allocate(*rig.device, rig.stream, 11);
   Plan plan(network, *rig.device, kRows, Plan::Mode::training_with_input_gradient);
@@ -86,6 +122,7 @@ TEST_P(NetworkGradientTest, WholeNetwork) {
   std::vector<Floats> gradients;
   for (std::size_t id = 0; id < parameters.entries().size(); ++id) {
     gradients.push_back(rig.gradients(parameters, static_cast<ParamId>(id)));
+    if (!parameters.entries()[id].trainable) continue;
     EXPECT_GT(largest(gradients.back()), 1e-3) << parameters.entries()[id].name;
   }
 
@@ -93,6 +130,7 @@ TEST_P(NetworkGradientTest, WholeNetwork) {
   check("input", x, dx, of_input, checked);
   of_input(x);
   for (std::size_t id = 0; id < gradients.size(); ++id) {
+    if (!parameters.entries()[id].trainable) continue;
     float* memory = parameters.writable(static_cast<ParamId>(id));
     const Floats value = rig.download(memory, gradients[id].size());
     const auto of_parameter = [&](const Floats& values) {
@@ -102,8 +140,20 @@ TEST_P(NetworkGradientTest, WholeNetwork) {
     check(parameters.entries()[id].name, value, gradients[id], of_parameter, checked);
     rig.upload(memory, value);
   }
-  EXPECT_EQ(checked.compared + checked.skipped, 2 * 9 * 7 * 2 + (54 + 3) + 72 + (6 * 12 + 6) + (4 * 6 + 4));
   EXPECT_LT(checked.skipped, checked.compared / 4);
+  return checked.compared + checked.skipped;
+}
+
+TEST_P(NetworkGradientTest, WholeNetwork) {
+  EXPECT_EQ(compare_all(GetParam(), kPlain, true), 2 * 9 * 7 * 2 + (54 + 3) + 72 + (6 * 12 + 6) + (4 * 6 + 4));
+}
+
+TEST_P(NetworkGradientTest, ResidualBlocks) {
+  constexpr int kInput = 2 * 7 * 6 * 2, kConv1 = 54 + 3 + 3, kBlock1 = 81 + 6 + 3 + 20, kDown = 4 * 45 + 4 + 8 + 4,
+                kInner = 4 * 36 + 4, kFeatures = 5 * 5 + 5 + 4 * 5 + 4;
+  for (const bool fuse : {true, false}) {
+    EXPECT_EQ(compare_all(GetParam(), kBlocks, fuse), kInput + kConv1 + kBlock1 + kDown + kInner + kFeatures);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, NetworkGradientTest, testing::ValuesIn(test_devices()), device_test_name);

@@ -6,13 +6,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "layers/conv2d.h"
+#include "layers/dropout.h"
 #include "layers/elementwise.h"
 #include "layers/linear.h"
 #include "layers/pool2d.h"
+#include "layers/residual.h"
 
 namespace gemel {
 namespace {
@@ -64,8 +67,55 @@ TEST(NetworkTest, Small) {
   EXPECT_EQ(network.parameters().find("linear1.weight")->initializer.fan_in, 3136);
 }
 
+TEST(NetworkTest, Koch) {
+  const Network network = Network::load("koch");
+  EXPECT_EQ(shape_list(network),
+            (Strings{"105x105x1", "96x96x64", "96x96x64", "48x48x64", "42x42x128", "42x42x128", "21x21x128",
+                     "18x18x128", "18x18x128", "9x9x128", "6x6x256", "6x6x256", "4096", "4096"}));
+  // With the 4096 weights and the threshold of the metric that compares two of them: 38,951,745.
+  EXPECT_EQ(network.parameters().parameter_count(), 38951745u - 4096 - 1);
+  const Initializer bias = network.parameters().find("conv1.bias")->initializer;
+  EXPECT_EQ(bias.mean, 0.5f);
+  EXPECT_EQ(bias.value, 0.01f);
+}
+
+std::size_t count_layers(const Network& network, const std::string& keyword) {
+  return static_cast<std::size_t>(std::count_if(network.layers().begin(), network.layers().end(),
+                                                [&](const auto& layer) { return layer->text().starts_with(keyword); }));
+}
+
+TEST(NetworkTest, FacenetSmall) {
+  const Network network = Network::load("facenet-small");
+  EXPECT_EQ(network.output(), (Shape{128}));
+  // Convolutions 3x3: 3*32, 2 of 32*32, 32*64, 3 of 64*64, 64*128, 5 of 128*128, without biases; a pair of numbers for
+  // each of their 1056 channels; 128*128 + 128.
+  EXPECT_EQ(network.parameters().parameter_count(),
+            9u * (96 + 2 * 1024 + 2048 + 3 * 4096 + 8192 + 5 * 16384) + 2 * (3 * 32 + 4 * 64 + 6 * 128) + 16512);
+  EXPECT_EQ(count_layers(network, "conv"), 13u);
+  for (const Shape& input : {Shape{64, 64, 3}, Shape{112, 92, 1}}) {
+    EXPECT_EQ(Network::for_input("facenet-small", input).output(), (Shape{128}));
+  }
+}
+
+TEST(NetworkTest, ResnetFace) {
+  const Network network = Network::load("resnet-face");
+  EXPECT_EQ(count_layers(network, "conv"), 29u);
+  Strings sums;
+  for (std::size_t i = 0; i < network.layers().size(); ++i) {
+    if (network.layers()[i]->text() == "end") sums.push_back(network.shapes()[i + 1].str());
+  }
+  EXPECT_EQ(sums, (Strings{"35x35x32", "35x35x32", "35x35x32", "17x17x64", "17x17x64", "17x17x64", "17x17x64",
+                           "8x8x128", "8x8x128", "8x8x128", "4x4x256", "4x4x256", "4x4x256", "2x2x256"}));
+  // Convolutions: 7x7 of 3*32; 3x3 of 6 times 32*32, 32*64, 7 of 64*64, 64*128, 5 of 128*128, 128*256, 7 of 256*256,
+  // without biases; a pair of numbers for each of their channels; 128*256.
+  constexpr std::size_t kFilters = 49u * 96 + 9u * (6 * 1024 + 2048 + 7 * 4096 + 8192 + 5 * 16384 + 32768 + 7 * 65536);
+  constexpr std::size_t kChannels = 7 * 32 + 8 * 64 + 6 * 128 + 8 * 256;
+  EXPECT_EQ(network.parameters().parameter_count(), kFilters + 2 * kChannels + 128 * 256);
+  EXPECT_EQ(network.parameters().parameter_count(), 5611040u);
+}
+
 TEST(NetworkTest, PresetsAreKnownByName) {
-  EXPECT_EQ(Network::presets(), (Strings{"lenet", "small"}));
+  EXPECT_EQ(Network::presets(), (Strings{"lenet", "small", "koch", "facenet-small", "resnet-face"}));
   for (const std::string& preset : Network::presets()) {
     EXPECT_EQ(Network::parse(Network::preset_text(preset), preset).text(), Network::load(preset).text());
   }
@@ -87,15 +137,53 @@ flatten
 linear 9 init xavier nobias
 l2normalize
 linear 5
+residual
+  linear 7 init glorot bias 0.5
+  batchnorm
+  residual
+    prelu
+    dropout 0.25
+  end
+  linear 3 init normal 0.01 bias normal -0.5 1e-05
+  affine
+end
 )";
 
 TEST(NetworkTest, TextRoundTrip) {
   const Network network = Network::parse(kEverything, "test");
   EXPECT_EQ(network.text(), kEverything);
-  EXPECT_EQ(
-      parameter_list(network),
-      (Strings{"conv1.weight 8x3x3x3", "conv1.bias 8", "conv2.weight 8x3x5x8", "conv3.weight 4x1x1x8", "conv3.bias 4",
-               "conv4.weight 4x3x3x4", "conv4.bias 4", "linear1.weight 9x48", "linear2.weight 5x9", "linear2.bias 5"}));
+  EXPECT_EQ(parameter_list(network), (Strings{"conv1.weight 8x3x3x3",
+                                              "conv1.bias 8",
+                                              "conv2.weight 8x3x5x8",
+                                              "conv3.weight 4x1x1x8",
+                                              "conv3.bias 4",
+                                              "conv4.weight 4x3x3x4",
+                                              "conv4.bias 4",
+                                              "linear1.weight 9x48",
+                                              "linear2.weight 5x9",
+                                              "linear2.bias 5",
+                                              "linear3.weight 7x5",
+                                              "linear3.bias 7",
+                                              "batchnorm1.gamma 7",
+                                              "batchnorm1.beta 7",
+                                              "batchnorm1.running_mean 7",
+                                              "batchnorm1.running_variance 7",
+                                              "prelu1.slope 7",
+                                              "linear4.weight 3x7",
+                                              "linear4.bias 3",
+                                              "affine1.scale 3",
+                                              "affine1.shift 3"}));
+  using Kind = Initializer::Kind;
+  const auto start = [&](const char* name) { return network.parameters().find(name)->initializer; };
+  EXPECT_EQ(start("linear3.weight").kind, Kind::glorot_uniform);
+  EXPECT_EQ(start("linear3.weight").fan_in + start("linear3.weight").fan_out, 5 + 7);
+  EXPECT_EQ(start("linear3.bias").kind, Kind::constant);
+  EXPECT_EQ(start("linear3.bias").value, 0.5f);
+  EXPECT_EQ(start("linear4.weight").kind, Kind::normal);
+  EXPECT_EQ(start("linear4.weight").value, 0.01f);
+  EXPECT_EQ(start("linear4.bias").kind, Kind::normal);
+  EXPECT_EQ(start("linear4.bias").mean, -0.5f);
+  EXPECT_EQ(start("linear4.bias").value, 1e-5f);
   const Network again = Network::parse(network.text(), "again");
   EXPECT_EQ(shape_list(again), shape_list(network));
   EXPECT_EQ(parameter_list(again), parameter_list(network));
@@ -107,6 +195,26 @@ TEST(NetworkTest, TextIsReadFreely) {
       "conv 20 5 pad 0 stride 1 # square\r\nmaxpool 2x2 stride 2\n#relu\nconv 6 3x5 nobias pad same\nlinear 10",
       "test");
   EXPECT_EQ(network.text(), "input 28x28x1\nconv 20 5x5\nmaxpool 2\nconv 6 3x5 pad same nobias\nlinear 10\n");
+}
+
+TEST(NetworkTest, BlocksAreIndented) {
+  const Network network =
+      Network::parse("input 4x4x2\nresidual avgpool 2\nresidual\n\trelu\nend\nconv 3 3\nend\nflatten", "test");
+  EXPECT_EQ(network.text(),
+            "input 4x4x2\nresidual avgpool 2\n  residual\n    relu\n  end\n  conv 3 3x3\nend\nflatten\n");
+  EXPECT_EQ(shape_list(network), (Strings{"4x4x2", "4x4x2", "4x4x2", "4x4x2", "4x4x2", "2x2x3", "2x2x3", "12"}));
+  const std::string want =
+      "layer                                             output    parameters       MFLOP\n"
+      "input                                              4x4x2                          \n"
+      "Residual(avgpool 2)                                4x4x2             0       0.000\n"
+      "  Residual                                         4x4x2             0       0.000\n"
+      "    ReLU                                           4x4x2             0       0.000\n"
+      "  ResidualEnd(4x4x2 + 4x4x2)                       4x4x2             0       0.000\n"
+      "  Conv2d(2 -> 3, 3x3)                              2x2x3            57       0.000\n"
+      "ResidualEnd(2x2x3 + 2x2x2)                         2x2x3             0       0.000\n"
+      "Flatten                                               12             0       0.000\n"
+      "total                                                 12            57       0.000\n";
+  EXPECT_EQ(network.table(), want);
 }
 
 TEST(NetworkTest, FromCode) {
@@ -177,15 +285,17 @@ std::string message_of(Action action) {
 
 TEST(NetworkTest, FileErrors) {
   const auto load = [](const std::string& path) { return message_of<InputError>([&] { Network::load(path); }); };
-  EXPECT_EQ(load("no/such/net"), "no/such/net: cannot be read as a network file, and is not a preset (lenet, small)");
+  EXPECT_EQ(load("no/such/net"),
+            "no/such/net: cannot be read as a network file, and is not a preset (" + Network::preset_list() + ")");
   const std::string directory = std::filesystem::temp_directory_path().string();
-  EXPECT_EQ(load(directory), directory + ": cannot be read as a network file, and is not a preset (lenet, small)");
+  EXPECT_EQ(load(directory),
+            directory + ": cannot be read as a network file, and is not a preset (" + Network::preset_list() + ")");
   const TemporaryFile empty(""), large(std::string((1 << 20) + 1, '\n')), just_fits(std::string(1 << 20, '\n'));
   EXPECT_EQ(load(empty.path.string()), empty.path.string() + ": empty; a network starts with 'input HxWxC'");
   EXPECT_EQ(load(large.path.string()), large.path.string() + ": longer than 1048576 bytes; not a network");
   EXPECT_EQ(load(just_fits.path.string()), just_fits.path.string() + ": empty; a network starts with 'input HxWxC'");
   EXPECT_EQ(message_of<InputError>([] { Network::preset_text("lenot"); }),
-            "unknown preset 'lenot'; known: lenet, small");
+            "unknown preset 'lenot'; known: " + Network::preset_list());
 }
 
 TEST(NetworkTest, ForInputErrors) {
@@ -229,6 +339,12 @@ TEST(NetworkTest, ShapeErrors) {
        "net:2: AvgPool2d(3x12, stride 3x12, ceil, count_pad): input width 9 with padding 0 is smaller than the "
        "window's 12"},
       {"input 9x9x1\nl2normalize", "net:2: L2Normalize: input is 9x9x1, must be one row of features; flatten it first"},
+      {"input 9x1x1\nresidual avgpool 2\nrelu\nend\nflatten",
+       "net:2: Residual(avgpool 2): input width 1 with padding 0 is smaller than the window's 2"},
+      {"input 9x9x1\nlinear 4\nresidual avgpool 2\nrelu\nend", "net:3: Residual(avgpool 2): input is 4, must be HxWxC"},
+      {"input 9x9x1\nresidual\n  relu\n  linear 3\nend",
+       "net:5: ResidualEnd(3 + 9x9x1): an image and a row of features cannot be added"},
+      {"input 9x9x1\nflatten\nglobalavgpool", "net:3: GlobalAvgPool2d: input is 81, must be HxWxC"},
       {"input 9x9x1\nconv 2 3\nrelu",
        "net:3: the last layer's output is 7x7x2, an embedding is one row of numbers; end with 'linear N' or 'flatten'"},
       {"input 16384x16384x16384\nflatten",
@@ -261,6 +377,11 @@ TEST(NetworkTest, ShapeErrorsFromCode) {
   };
   EXPECT_EQ(make(nullptr), "Network: no layers");
   EXPECT_EQ(make(std::make_unique<Flatten>()), "no error");
+  EXPECT_EQ(make(std::make_unique<Residual>()), "Network: a Residual has no ResidualEnd");
+  const Residual elsewhere;
+  EXPECT_EQ(make(std::make_unique<ResidualEnd>(elsewhere)),
+            "Network: a ResidualEnd does not belong to the innermost Residual");
+  EXPECT_EQ(make(std::make_unique<Dropout>(1.0f)), "Dropout(1): the rate must be from 0 to 0.999");
   EXPECT_EQ(make(std::make_unique<ActivationLayer>(Activation::relu)),
             "Network: the last layer's output is 9x9x1, an embedding is one row of numbers; end with 'linear N' or "
             "'flatten'");

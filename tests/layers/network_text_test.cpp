@@ -17,10 +17,17 @@ std::string parse_error(const std::string& text) {
   return "no error";
 }
 
-constexpr const char* kConvUsage = "; write: conv K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier] [nobias]";
+constexpr const char* kConvUsage =
+    "; write: conv K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier|glorot|normal STD] [bias VALUE|normal MEAN "
+    "STD] [nobias]";
 constexpr const char* kMaxUsage = "; write: maxpool N|RxS [stride N|NxN] [pad N|NxN] [ceil]";
 constexpr const char* kAvgUsage = "; write: avgpool N|RxS [stride N|NxN] [pad N|NxN] [ceil] [count_pad]";
-constexpr const char* kLinearUsage = "; write: linear N [init he|xavier] [nobias]";
+constexpr const char* kLinearUsage =
+    "; write: linear N [init he|xavier|glorot|normal STD] [bias VALUE|normal MEAN STD] [nobias]";
+constexpr const char* kResidualUsage = "; write: residual [avgpool 2] ... end";
+const std::string kKnown =
+    "; known: affine, avgpool, batchnorm, conv, dropout, flatten, globalavgpool, l2normalize, linear, maxpool, prelu, "
+    "relu, residual, sigmoid";
 
 TEST(NetworkTextTest, NoInput) {
   EXPECT_EQ(parse_error(""), "net: empty; a network starts with 'input HxWxC'");
@@ -53,7 +60,7 @@ TEST(NetworkTextTest, Input) {
 }
 
 TEST(NetworkTextTest, UnknownLayer) {
-  const std::string known = "; known: avgpool, conv, flatten, l2normalize, linear, maxpool, relu, sigmoid";
+  const std::string known = kKnown;
   EXPECT_EQ(parse_error("input 28x28x1\n\ncovn 20 5x5"), "net:3: unknown layer 'covn'" + known);
   EXPECT_EQ(parse_error("input 28x28x1\nReLU"), "net:2: unknown layer 'ReLU'" + known);
   // What is not for a terminal is not shown, nor are endless words.
@@ -88,6 +95,13 @@ TEST(NetworkTextTest, Layers) {
       {"conv 20 5 5", "unknown option '5'", kConvUsage},
       {"conv 20 5 init", "the initialiser is missing", kConvUsage},
       {"conv 20 5 init zero", "unknown initialiser 'zero'", kConvUsage},
+      {"conv 20 5 init normal", "the standard deviation is missing", kConvUsage},
+      {"conv 20 5 init normal -1", "the standard deviation must be a number from 0 to 1000, not '-1'", kConvUsage},
+      {"conv 20 5 init normal nan", "the standard deviation must be a number from 0 to 1000, not 'nan'", kConvUsage},
+      {"conv 20 5 bias", "the bias is missing", kConvUsage},
+      {"conv 20 5 bias 1e9", "the bias must be a number from -1000 to 1000, not '1e9'", kConvUsage},
+      {"conv 20 5 bias 0.5x", "the bias must be a number from -1000 to 1000, not '0.5x'", kConvUsage},
+      {"conv 20 5 bias normal 1", "the standard deviation is missing", kConvUsage},
       {"maxpool", "the window is missing", kMaxUsage},
       {"maxpool 0", "the window must be a whole number from 1 to 1024, not '0'", kMaxUsage},
       {"maxpool 2 2", "unknown option '2'", kMaxUsage},
@@ -101,6 +115,19 @@ TEST(NetworkTextTest, Layers) {
       {"linear 10 relu", "unknown option 'relu'", kLinearUsage},
       {"linear 10 init he init xavier", "option 'init' stands twice", kLinearUsage},
       {"relu 6", "unexpected '6'", "; write: relu"},
+      {"prelu 0.25", "unexpected '0.25'", "; write: prelu"},
+      {"affine 2", "unexpected '2'", "; write: affine"},
+      {"batchnorm 2", "unexpected '2'", "; write: batchnorm"},
+      {"globalavgpool 2", "unexpected '2'", "; write: globalavgpool"},
+      {"dropout", "the rate is missing", "; write: dropout RATE"},
+      {"dropout 1", "the rate must be a number from 0 to 0.999, not '1'", "; write: dropout RATE"},
+      {"dropout -0.5", "the rate must be a number from 0 to 0.999, not '-0.5'", "; write: dropout RATE"},
+      {"dropout half", "the rate must be a number from 0 to 0.999, not 'half'", "; write: dropout RATE"},
+      {"residual 2", "unknown option '2'", kResidualUsage},
+      {"residual avgpool", "the window is missing", kResidualUsage},
+      {"residual avgpool 3", "the window must be a whole number from 2 to 2, not '3'", kResidualUsage},
+      {"residual maxpool 2", "unknown option 'maxpool'", kResidualUsage},
+      {"end 2", "unexpected '2'", "; write: end"},
       {"sigmoid x", "unexpected 'x'", "; write: sigmoid"},
       {"flatten 2", "unexpected '2'", "; write: flatten"},
       {"l2normalize 1e-6", "unexpected '1e-6'", "; write: l2normalize"},
@@ -112,15 +139,26 @@ TEST(NetworkTextTest, Layers) {
   }
 }
 
+TEST(NetworkTextTest, Blocks) {
+  const std::string input = "input 8x8x2\n";
+  EXPECT_EQ(parse_error(input + "residual\nrelu\nend\nflatten"), "no error");
+  EXPECT_EQ(parse_error(input + "relu\nend\nflatten"), "net:3: 'end' without a 'residual'");
+  EXPECT_EQ(parse_error(input + "residual\nrelu\nend\nend\nflatten"), "net:5: 'end' without a 'residual'");
+  EXPECT_EQ(parse_error(input + "residual\n\nrelu\nflatten"), "net:2: this 'residual' has no 'end'");
+  EXPECT_EQ(parse_error(input + "residual\nresidual\nrelu\nend\nflatten"), "net:2: this 'residual' has no 'end'");
+  EXPECT_EQ(parse_error(input + "residual avgpool 2\n# nothing\nend\nflatten"),
+            "net:4: no layers between 'residual' and 'end'");
+  EXPECT_EQ(parse_error(input + "residual\nresidual\nend\nend\nflatten"),
+            "net:4: no layers between 'residual' and 'end'");
+}
+
 TEST(NetworkTextTest, TooMuch) {
   std::string text = "input 2x2x1\nflatten\n";
   for (int i = 1; i < 1000; ++i) text += "relu\n";
   EXPECT_EQ(parse_error(text), "no error");
   EXPECT_EQ(parse_error(text + "relu"), "net:1002: more than 1000 layers");
   EXPECT_EQ(parse_error(std::string((1 << 20) + 1, ' ')), "net: longer than 1048576 bytes; not a network");
-  EXPECT_EQ(
-      parse_error(std::string("input 2x2x1\nlin\0ear 3", 21)),
-      "net:2: unknown layer 'lin?ear'; known: avgpool, conv, flatten, l2normalize, linear, maxpool, relu, sigmoid");
+  EXPECT_EQ(parse_error(std::string("input 2x2x1\nlin\0ear 3", 21)), "net:2: unknown layer 'lin?ear'" + kKnown);
 }
 
 }  // namespace

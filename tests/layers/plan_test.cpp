@@ -27,6 +27,20 @@ const std::vector<std::string> kNetworks = {
     // one layer
     "input 1x1x5\nlinear 3",
     "input 2x2x2\nflatten",
+    // blocks: what would write over the block's input; identities at its start; a block alone
+    "input 5x4x3\nconv 3 3x3 pad same\nresidual\nrelu\nconv 3 3x3 pad same\nend\nrelu\nlinear 3",
+    "input 5x4x3\nresidual\nrelu\nend\nflatten",
+    "input 5x4x3\nflatten\nresidual\ndropout 0.5\nrelu\nend\nrelu",
+    "input 2x3x4\nlinear 7\nresidual\nflatten\nsigmoid\nend\nsigmoid",
+    // blocks in blocks, holding the same tensor, and ending together; the last layer's gradient is the caller's
+    "input 5x4x3\nresidual\nresidual\nconv 3 3x3 pad same\nrelu\nend\nconv 5 1x1\nend\nresidual\nprelu\nconv 2 2x2\n"
+    "relu\nend\nflatten\nresidual\nlinear 9\nrelu\nend",
+    "input 5x4x3\nlinear 6\nresidual\nresidual\nresidual\nrelu\nlinear 6\nend\nend\nsigmoid\nend",
+    // skips that are averaged, larger or smaller than the sum
+    "input 9x8x3\nconv 4 3x3 pad same\nrelu\nresidual avgpool 2\nrelu\nconv 6 3x3 stride 2\naffine\nrelu\nconv 6 3x3 "
+    "pad "
+    "same\nend\nrelu\nresidual avgpool 2\nconv 3 3x3 pad same\nend\nrelu\nglobalavgpool\nlinear 5",
+    "input 5x4x3\nresidual avgpool 2\nrelu\nresidual avgpool 2\nsigmoid\nconv 3 2x2\nend\nrelu\nend\nlinear 2",
 };
 
 struct Results {
@@ -57,19 +71,36 @@ Results run_plan(Rig& rig, const Network& network, const Plan& plan, const Float
 }
 
 // Layer by layer, on host copies between buffers that belong to one tensor each.
-Results run_layers(Rig& rig, const Network& network, const Floats& x, const Floats& dy, int rows) {
+Results run_layers(Rig& rig, const Network& network, const Floats& x, const Floats& dy, int rows,
+                   bool training = true) {
   rig.zero_gradients(network.parameters());
   std::vector<std::unique_ptr<LayerRun>> runs;
+  std::vector<std::size_t> open;  // Residuals without an end yet, or backwards the other way round
   Floats tensor = x;
   for (std::size_t i = 0; i < network.layers().size(); ++i) {
-    runs.push_back(std::make_unique<LayerRun>(rig, *network.layers()[i], network.parameters(), network.shapes()[i],
-                                              network.shapes()[i + 1], rows));
+    const Layer& layer = *network.layers()[i];
+    runs.push_back(std::make_unique<LayerRun>(rig, layer, network.parameters(), network.shapes()[i],
+                                              network.shapes()[i + 1], rows, training));
+    if (nesting(layer) < 0) {
+      runs.back()->set_skip(runs[open.back()]->skip());
+      open.pop_back();
+    }
     tensor = runs.back()->forward(tensor);
+    if (nesting(layer) > 0) open.push_back(i);
   }
   Results results;
   results.output = tensor;
   tensor = dy;
-  for (std::size_t i = runs.size(); i-- > 0;) tensor = runs[i]->backward(tensor);
+  if (!training) return results;
+  for (std::size_t i = runs.size(); i-- > 0;) {
+    const int change = nesting(*network.layers()[i]);
+    if (change > 0) {
+      runs[i]->set_dskip(runs[open.back()]->dskip());
+      open.pop_back();
+    }
+    tensor = runs[i]->backward(tensor);
+    if (change < 0) open.push_back(i);
+  }
   results.input_gradient = tensor;
   results.parameter_gradients = rig.download(network.parameters().gradients(), network.parameters().count());
   return results;
@@ -112,7 +143,11 @@ TEST_P(PlanTest, SharedMemoryChangesNothing) {
       rig.upload(inference.input(), fill == 0 ? x : Floats(x.size(), fill));
       inference.forward(rig.stream, kRows);
     }
-    EXPECT_TRUE(same_bits(rig.download(inference.output(), want.output.size()), want.output));
+    const Results trained = run_layers(rig, network, x, dy, kRows, false);
+    EXPECT_TRUE(same_bits(rig.download(inference.output(), want.output.size()), trained.output));
+    if (text.find("dropout") == std::string::npos) {
+      EXPECT_TRUE(same_bits(trained.output, want.output));
+    }
     EXPECT_TRUE(same_bits(rig.download(inference.input(), x.size()), x));
     EXPECT_EQ(inference.output_gradient(), nullptr);
   }
@@ -126,6 +161,9 @@ const std::vector<std::string> kBlocks = {
     "input 9x7x2\nconv 3 3x3 pad same\nrelu\nmaxpool 2 ceil\nconv 4 3x2\nsigmoid\nmaxpool 2\nlinear 3",
     "input 12x12x2\nconv 3 3x3 stride 2 pad 1\nrelu\nmaxpool 2 pad 1\nconv 20 1x1\nrelu\nmaxpool 3 stride 2\nlinear 2",
     "input 8x8x2\nconv 3 3x3 pad same\nmaxpool 2 ceil\nconv 3 3x3\nmaxpool 2 stride 1\nrelu\nflatten\nrelu",
+    "input 9x8x3\nconv 4 3x3 pad same\nrelu\nresidual avgpool 2\nconv 17 3x3 stride 2\nrelu\nresidual\nconv 17 3x3 pad "
+    "same\n"
+    "relu\nend\nmaxpool 2\nend\nrelu\nlinear 3",
 };
 
 // |a - b| <= tolerance * largest |b|
@@ -169,6 +207,48 @@ TEST_P(PlanTest, BlocksComputeWhatTheirLayersDo) {
     inference.forward(rig.stream, kRows);
     EXPECT_TRUE(same_bits(rig.download(inference.output(), got.output.size()), got.output));
   }
+}
+
+// Behind a convolution: folded into its filters in inference, a step of its own in training.
+TEST_P(PlanTest, FoldsAffinesIntoTheConvolutionBefore) {
+  constexpr int kRows = 3;
+  Rig rig(GetParam());
+  Network network = Network::parse(
+      "input 12x11x3\nconv 20 3x3 pad same\nbatchnorm\nrelu\nmaxpool 2\nconv 17 3x3 pad same "
+      "nobias\naffine\nrelu\nconv 5 "
+      "2x2 stride 2\nbatchnorm\nresidual\nconv 5 3x3 pad same nobias\nbatchnorm\nend\nbatchnorm\nlinear 7\naffine",
+      "test");
+  Parameters& parameters = network.parameters();
+  parameters.allocate(*rig.device, rig.stream, 5);
+  // Scales, shifts and running statistics as training leaves them, variances above 0.
+  for (std::size_t id = 0; id < parameters.entries().size(); ++id) {
+    const Parameters::Entry& entry = parameters.entries()[id];
+    Floats values = random_floats(entry.shape.count(), id + 100, 0.3f);
+    for (float& value : values) value = entry.name.ends_with("variance") ? 0.5f + value * value : value;
+    rig.upload(parameters.writable(static_cast<ParamId>(id)), values);
+  }
+  const Floats x = input_of(network, kRows);
+  const std::size_t outputs = network.output().count() * kRows;
+  const Floats want = run_layers(rig, network, x, Floats(outputs), kRows, false).output;
+  const auto output_of = [&](const Plan& plan) {
+    rig.upload(plan.input(), x);
+    plan.forward(rig.stream, kRows);
+    return rig.download(plan.output(), outputs);
+  };
+  const Plan blocks(network, *rig.device, kRows, Plan::Mode::inference);
+  EXPECT_EQ(blocks.steps(), 9u);  // 4 convolutions, residual, end, batchnorm, linear, affine
+  expect_close(output_of(blocks), want, 1e-5, "folded");
+  EXPECT_EQ(Plan(network, *rig.device, kRows, Plan::Mode::training).steps(), 16u);
+  rig.device->fuse = false;
+  const Plan layers(network, *rig.device, kRows, Plan::Mode::inference);
+  EXPECT_EQ(layers.steps(), network.layers().size());
+  EXPECT_TRUE(same_bits(output_of(layers), want));
+  // A trained network's rows do not depend on each other, and what was folded is made anew.
+  const float* scale = parameters.values() + parameters.find("affine1.scale")->offset;
+  rig.upload(parameters.writable_values() + (scale - parameters.values()), Floats(17, 0));
+  const Floats changed = output_of(blocks);
+  EXPECT_FALSE(same_bits(changed, want));
+  expect_close(changed, output_of(layers), 1e-5, "folded again");
 }
 
 TEST_P(PlanTest, MergesOnlyWhatABlockCanCompute) {
@@ -239,6 +319,39 @@ TEST_P(PlanTest, RowsDoNotDependOnTheirNeighbours) {
   }
 }
 
+// Dropout draws anew in each step of each run, and again the same for the same.
+TEST_P(PlanTest, DropoutFollowsSeedAndStep) {
+  Rig rig(GetParam());
+  const Network network = Network::parse("input 10x10x4\ndropout 0.5\nflatten\ndropout 0.5", "test");
+  const std::size_t count = network.output().count();
+  const auto output_of = [&](std::uint64_t seed, std::int32_t at) {
+    const Plan plan(network, *rig.device, 1, Plan::Mode::training, seed);
+    StepState state{};
+    state.step = at;
+    const Buffer step(*rig.device, sizeof state);
+    rig.device->upload(rig.stream, step.data(), &state, sizeof state);
+    rig.upload(plan.input(), Floats(count, 1));
+    plan.forward(rig.stream, 1, static_cast<const StepState*>(step.data()));
+    const Floats y = rig.download(plan.output(), count);
+    // Backward drops what forward dropped.
+    rig.upload(plan.output_gradient(), Floats(count, 1));
+    const Plan with_dx(network, *rig.device, 1, Plan::Mode::training_with_input_gradient, seed);
+    rig.upload(with_dx.input(), Floats(count, 1));
+    rig.upload(with_dx.output_gradient(), Floats(count, 1));
+    with_dx.forward(rig.stream, 1, static_cast<const StepState*>(step.data()));
+    with_dx.backward(rig.stream, 1, static_cast<const StepState*>(step.data()));
+    EXPECT_TRUE(same_bits(rig.download(with_dx.input_gradient(), count), y));
+    return y;
+  };
+  const Floats first = output_of(1, 0);
+  EXPECT_TRUE(same_bits(output_of(1, 0), first));
+  EXPECT_FALSE(same_bits(output_of(1, 1), first));
+  EXPECT_FALSE(same_bits(output_of(2, 0), first));
+  // Two layers drop different numbers: of a quarter both, not half.
+  const auto kept = std::count_if(first.begin(), first.end(), [](float y) { return y != 0; });
+  EXPECT_NEAR(static_cast<double>(kept), 100, 5 * std::sqrt(400 * 0.25 * 0.75));
+}
+
 std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 // Parameters that a plan for inference keeps in the device's own form.
@@ -247,7 +360,7 @@ std::size_t packed_bytes(const Network& network, Device& device, bool blocks) {
   std::size_t bytes = 0;
   const std::span layers(network.layers());
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const bool block = blocks && ConvBlockLayer::length(layers.subspan(i)) > 0;
+    const bool block = blocks && ConvBlockLayer::length(layers.subspan(i), false) > 0;
     bytes +=
         aligned(block ? ConvBlockLayer(layers.subspan(i, 1)).packed_bytes(context) : layers[i]->packed_bytes(context));
   }
@@ -320,6 +433,26 @@ TEST_P(PlanTest, MemoryOfLenet) {
             activations + linear2 + conv1 + pool1 + aligned(scratch));
   EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training_with_input_gradient).bytes(),
             activations + linear2 + conv1 + pool1 + input + aligned(scratch));
+}
+
+// Inference holds one tensor more per open block, and no others: the outputs of this network are of one size.
+TEST_P(PlanTest, MemoryOfBlocks) {
+  Rig rig(GetParam());
+  rig.device->fuse = false;
+  const auto bytes = [&](const std::string& layers) {
+    const Network network = Network::parse("input 8x8x16\n" + layers + "flatten", "test");
+    std::size_t other = 0;
+    for (const auto& layer : network.layers())
+      other = std::max(other, layer->scratch_bytes({rig.device->kernels(), 1, false}));
+    other = aligned(other) + packed_bytes(network, *rig.device, false);
+    return (Plan(network, *rig.device, 1, Plan::Mode::inference).bytes() - other) / aligned(4 * 8 * 8 * 16);
+  };
+  const std::string conv = "conv 16 3x3 pad same nobias\n";
+  EXPECT_EQ(bytes(conv + conv + conv + conv), 3u);  // the input and two in turn
+  EXPECT_EQ(bytes(conv + "residual\n" + conv + conv + conv + "end\n" + conv), 4u);
+  EXPECT_EQ(bytes(conv + "residual\n" + conv + "residual\n" + conv + conv + "end\n" + conv + "end\n" + conv), 5u);
+  EXPECT_EQ(bytes(conv + "residual\n" + conv + "end\nresidual\nrelu\n" + conv + conv + "end\n" + conv), 4u);
+  EXPECT_EQ(bytes("dropout 0.5\nrelu\ndropout 0.5\naffine\nprelu\nbatchnorm\n"), 2u);  // all in one
 }
 
 // A kernel that splits its work by the batch size may need more scratch for fewer rows; both the tiled and the native
