@@ -3,6 +3,7 @@
 // gemel verify: are two pictures of one identity? The exit status answers: 0 same, 1 different.
 #include <cmath>
 #include <iostream>
+#include <optional>
 #include <span>
 
 #include "tools/gemel/command.h"
@@ -13,7 +14,7 @@ namespace {
 struct VerifyOptions {
   DeviceOptions device;
   std::string model, a, b;
-  double threshold = -1;  // negative: the model's
+  std::optional<double> threshold;  // none: the model's
   bool json = false;
 };
 
@@ -21,10 +22,11 @@ int verify(const VerifyOptions& options) {
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
   const Preprocessing& preprocessing = model.info.preprocessing;
-  if (options.threshold < 0 && model.info.calibrated_on.empty()) {
+  if (!options.threshold && model.info.calibrated_on.empty()) {
     throw InputError(concat(options.model, ": has no calibrated threshold; give one with --threshold"));
   }
-  double threshold = options.threshold < 0 ? model.info.threshold : options.threshold;
+  double threshold = options.threshold.value_or(model.info.threshold);
+  if (!std::isfinite(threshold)) throw InputError(concat("the threshold must be a number, not ", threshold));
 
   Image a = load_picture(options.a, preprocessing), b = load_picture(options.b, preprocessing);
   std::vector<std::uint8_t> pixels = a.pixels;
@@ -54,8 +56,7 @@ void add_verify(CLI::App& program, Action& action) {
   command->add_option("MODEL", options->model, "a model from gemel train")->required();
   command->add_option("A", options->a, "a picture: PNG, JPEG, PGM/PPM, BMP")->required();
   command->add_option("B", options->b, "another one")->required();
-  command->add_option("--threshold", options->threshold, "the largest distance that is 'same' (default: the model's)")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--threshold", options->threshold, "the largest distance that is 'same' (default: the model's)");
   command->add_flag("--json", options->json, "for machines");
   options->device.add_to(*command);
   command->footer(
