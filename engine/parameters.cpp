@@ -112,4 +112,10 @@ const Parameters::Entry* Parameters::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : &entries_[static_cast<std::size_t>(found->second)];
 }
 
+ParamId Parameters::id(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) throw Error(concat("parameter ", name, ": not declared"));
+  return found->second;
+}
+
 }  // namespace gemel

@@ -68,6 +68,7 @@ class Parameters {
   std::size_t parameter_count() const;  // trainable numbers without padding, what people quote
   const std::vector<Entry>& entries() const { return entries_; }
   const Entry* find(const std::string& name) const;
+  ParamId id(const std::string& name) const;  // throws Error where there is none
 
  private:
   std::vector<Entry> entries_;

@@ -22,14 +22,9 @@ constexpr std::array<std::pair<Metric::Kind, const char*>, 3> kNames{{{Metric::K
 
 Metric::Metric(Kind kind, const Parameters& parameters) : kind_(kind) {
   if (kind == Kind::euclidean) return;
-  const auto& entries = parameters.entries();
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].name != kWeight) continue;
-    parameters_ = &parameters;
-    weight_ = static_cast<ParamId>(i);
-    return;
-  }
-  throw Error(concat("metric ", name(kind), ": its parameters are not declared"));
+  parameters_ = &parameters;
+  weight_ = parameters.id(kWeight);
+  threshold_ = parameters.id(kThreshold);
 }
 
 void Metric::declare(Kind kind, int d, Parameters& parameters) {
@@ -54,16 +49,21 @@ Metric::Kind Metric::parse(const std::string& name) {
   throw InputError(concat("unknown metric '", name, "'; known: ", all));
 }
 
+float Metric::read_threshold(Device& device, Stream& stream) const {
+  if (kind_ == Kind::euclidean) throw Error("metric l2: has no threshold of its own");
+  return download(device, stream, parameters_->value(threshold_), 1).front();
+}
+
 void Metric::paired(const Kernels& kernels, Queue queue, int n, int d, const float* a, const float* b,
                     float* distance) const {
   if (kind_ == Kind::euclidean) return kernels.paired_distance(queue, n, d, a, b, distance);
-  kernels.weighted_distance(queue, n, d, weighted(), weight(), a, b, distance);
+  kernels.weighted_distance(queue, n, d, weighted(), parameters_->value(weight_), a, b, distance);
 }
 
 void Metric::pairwise(const Kernels& kernels, Queue queue, int n, int m, int d, const float* a, const float* b,
                       float* distance) const {
   if (kind_ == Kind::euclidean) return kernels.pairwise_distance(queue, n, m, d, a, b, false, distance);
-  kernels.weighted_pairwise(queue, n, m, d, weighted(), weight(), a, b, distance);
+  kernels.weighted_pairwise(queue, n, m, d, weighted(), parameters_->value(weight_), a, b, distance);
 }
 
 }  // namespace gemel

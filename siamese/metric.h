@@ -26,18 +26,22 @@ class Metric {
   static Kind parse(const std::string& name);  // throws InputError listing the known ones
 
   Kind kind() const { return kind_; }
+  // Of a weighted one.
+  Weighted weighted() const { return kind_ == Kind::weighted_l1 ? Weighted::l1 : Weighted::chi2; }
+  ParamId weight() const { return weight_; }        // (D)
+  ParamId threshold() const { return threshold_; }  // (1): where P(different) = 1/2
+  // The learnt threshold. Waits.
+  float read_threshold(Device& device, Stream& stream) const;
+
   // Rows of (n,D) with each other: distance (n). All pairs of (n,D) and (m,D): distance (n,m). As in struct Kernels.
   void paired(const Kernels& kernels, Queue queue, int n, int d, const float* a, const float* b, float* distance) const;
   void pairwise(const Kernels& kernels, Queue queue, int n, int m, int d, const float* a, const float* b,
                 float* distance) const;
 
  private:
-  Weighted weighted() const { return kind_ == Kind::weighted_l1 ? Weighted::l1 : Weighted::chi2; }
-  const float* weight() const { return parameters_->value(weight_); }
-
   Kind kind_ = Kind::euclidean;
   const Parameters* parameters_ = nullptr;
-  ParamId weight_ = 0;
+  ParamId weight_ = 0, threshold_ = 0;
 };
 
 }  // namespace gemel

@@ -103,6 +103,17 @@ void allocate(Network& network, Device& device, std::uint64_t seed) {
 Model::Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed, Metric::Kind metric)
     : network_(std::make_unique<Network>(std::move(network))) {
   Metric::declare(metric, network_->embedding_size(), network_->parameters());
+  start(std::move(preprocessing), device, seed, metric);
+}
+
+Model::Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed,
+             const EmbeddingLoss& loss, int classes)
+    : network_(std::make_unique<Network>(std::move(network))) {
+  loss.declare(network_->parameters(), network_->embedding_size(), classes);
+  start(std::move(preprocessing), device, seed, loss.metric());
+}
+
+void Model::start(Preprocessing preprocessing, Device& device, std::uint64_t seed, Metric::Kind metric) {
   allocate(*network_, device, seed);
   info.network = network_->text();
   info.preprocessing = preprocessing;
@@ -122,10 +133,7 @@ Model Model::load(const std::filesystem::path& path, Device& device) {
     model.network_ = std::make_unique<Network>(Network::parse(metadata.get("gemel.network"), file));
     Metric::declare(metric, model.network_->embedding_size(), model.network_->parameters());
     check_count(*model.network_, content, metadata);
-    allocate(*model.network_, device, 0);
-    model.info.network = model.network_->text();
-    model.info.preprocessing = Preprocessing::parse(metadata.get("gemel.preprocessing"), file);
-    model.encoder_ = std::make_unique<TwinEncoder>(*model.network_, device, model.info.preprocessing, metric);
+    model.start(Preprocessing::parse(metadata.get("gemel.preprocessing"), file), device, 0, metric);
   } catch (const ShapeError& error) {
     metadata.fail(concat("its network does not fit together (", error.what(), "); the file is damaged"));
   }
@@ -146,6 +154,7 @@ void Model::save(const std::filesystem::path& file) {
                       {"gemel.calibrated_on", valid_utf8(info.calibrated_on)},
                       {"gemel.trained", valid_utf8(info.trained)}};
   save_parameters(encoder_->device(), encoder_->stream(), network_->parameters(), content);
+  std::erase_if(content.tensors, [](const auto& tensor) { return tensor.first.starts_with(kHeadPrefix); });
   write_tensors(file, content);
 }
 

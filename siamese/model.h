@@ -25,10 +25,14 @@ class Model {
   // A new one: the network with fresh parameters. Throws ShapeError as TwinEncoder.
   Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed,
         Metric::Kind metric = Metric::Kind::euclidean);
+  // A new one to be trained with `loss` on `classes` identities: with the loss's metric and head as well.
+  Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed, const EmbeddingLoss& loss,
+        int classes);
   // Throws InputError naming the file and what is wrong with it; allocates nothing that the file's size does not
   // justify.
   static Model load(const std::filesystem::path& file, Device& device);
-  void save(const std::filesystem::path& file);  // throws InputError
+  // Without the loss's head: what embeds and measures distances, and nothing else. Throws InputError.
+  void save(const std::filesystem::path& file);
   // 16 hexadecimal digits of all that decides an embedding and a distance: network, preprocessing, metric, parameters.
   // Neither the threshold nor the device changes it.
   std::string fingerprint();
@@ -39,6 +43,8 @@ class Model {
 
  private:
   Model() = default;
+  // Parameters are declared: allocates, and makes the encoder.
+  void start(Preprocessing preprocessing, Device& device, std::uint64_t seed, Metric::Kind metric);
   std::unique_ptr<Network> network_;  // its address must not change: the encoder borrows it
   std::unique_ptr<TwinEncoder> encoder_;
 };

@@ -17,7 +17,8 @@ namespace {
 constexpr std::uint64_t kAugmentationSeed = 0x6175676D656E7421;
 constexpr std::size_t kHealthPairs = 2048, kValidationPairs = 20000;
 
-void check(const Dataset& data, const TrainOptions& options, const Preprocessing& p) {
+void check(const Dataset& data, const TrainOptions& options, const TwinEncoder& encoder, const EmbeddingLoss& loss) {
+  const Preprocessing& p = encoder.preprocessing();
   auto fail = [&](const std::string& what) { throw InputError("training: " + what); };
   if (options.steps < 1) fail(concat("steps must be 1 or more, not ", options.steps));
   if (options.report_every < 1) fail(concat("reports come every 1 or more steps, not ", options.report_every));
@@ -32,6 +33,10 @@ void check(const Dataset& data, const TrainOptions& options, const Preprocessing
   if (data.height != p.height || data.width != p.width || data.channels != p.channels) {
     fail(concat("the images of ", data.source, " are ", data.height, "x", data.width, "x", data.channels,
                 ", the encoder takes ", p.height, "x", p.width, "x", p.channels, "; load them in that size"));
+  }
+  if (encoder.metric().kind() != loss.metric()) {
+    fail(concat("the loss ", loss.describe(), " takes a model that measures by ", Metric::name(loss.metric()),
+                ", this one measures by ", Metric::name(encoder.metric().kind())));
   }
 }
 
@@ -50,7 +55,7 @@ std::unique_ptr<Sampler> make_sampler(const EmbeddingLoss& loss, const Dataset& 
 
 Trainer::Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& options)
     : encoder_(encoder), options_(options), loss_(make_loss(options.loss)) {
-  check(data, options_, encoder.preprocessing());
+  check(data, options_, encoder, *loss_);
   options_.plan_steps = std::min(options_.plan_steps, options_.steps);
   options_.schedule.total = options_.steps;
   sampler_ = make_sampler(*loss_, data, options_);
@@ -67,7 +72,8 @@ Trainer::Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& 
   index_ = arena_.plan(host_index_.size() * sizeof(std::int32_t));
   batch_labels_ = arena_.plan(n * sizeof(std::int32_t));
   augment_scratch_ = arena_.plan(device.kernels().image_augment_scratch(encoder.preprocessing().shape(rows())));
-  loss_->plan(device.kernels(), arena_, rows(), encoder_.network().embedding_size());
+  loss_->plan(device.kernels(), arena_, encoder_.network().parameters(), rows(), encoder_.network().embedding_size(),
+              static_cast<int>(data.identities.size()));
   arena_.allocate(device);
   device.upload(stream, arena_.data(images_), data.pixels.data(), images_.bytes);
   device.upload(stream, arena_.data(labels_), data.labels.data(), labels_.bytes);

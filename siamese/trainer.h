@@ -46,7 +46,8 @@ struct TrainReport {
 
 class Trainer {
  public:
-  // Uploads the data set. Throws InputError where the data or the options cannot be trained with.
+  // Uploads the data set. The encoder's parameters hold what the loss declares (Model's constructor takes the loss).
+  // Throws InputError where the data or the options cannot be trained with, or the model measures otherwise.
   Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& options);
   Trainer(const Trainer&) = delete;  // the recorded step points into it
   Trainer& operator=(const Trainer&) = delete;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "tests/engine/devices.h"
 #include "tests/siamese/twin_rig.h"
@@ -24,6 +25,9 @@ std::vector<LossOptions> all_losses() {
   }
   losses.push_back({.name = "triplet", .margin = 0.5F, .squared = false});
   for (const char* name : {"triplet", "batch-hard", "batch-all"}) losses.push_back({.name = name, .soft = true});
+  for (const char* name : {"koch", "chi2", "n-pair", "multi-similarity", "softmax"}) losses.push_back({.name = name});
+  for (const char* name : {"nt-xent", "supcon"}) losses.push_back({.name = name, .temperature = 0.5F});
+  for (const char* name : {"arcface", "cosface"}) losses.push_back({.name = name, .scale = 4});
   return losses;
 }
 
@@ -118,7 +122,13 @@ TEST_P(LossTest, CollapsedEmbeddingsHaveFiniteGradients) {
     rig.set_values(std::vector<float>(rig.count(), 0));
     rig.set_images(normal_floats(10 * 25, 3));
     EXPECT_TRUE(std::isfinite(rig.forward().first));
-    for (const float g : rig.backward()) EXPECT_EQ(g, 0);
+    const std::vector<float> gradient = rig.backward();
+    for (const Parameters::Entry& entry : rig.network.parameters().entries()) {
+      const bool loss_has_it = entry.name.starts_with(kHeadPrefix) || entry.name.starts_with("metric.");
+      for (std::size_t i = entry.offset; i < entry.offset + entry.shape.count(); ++i) {
+        EXPECT_TRUE(loss_has_it ? std::isfinite(gradient[i]) : gradient[i] == 0) << entry.name << " " << gradient[i];
+      }
+    }
   }
 }
 
@@ -129,18 +139,49 @@ TEST(LossOptions, Names) {
   EXPECT_EQ(make_loss({.name = "triplet"})->describe(), "triplet(margin 0.2, squared distances)");
   EXPECT_EQ(make_loss({.name = "batch-hard"})->describe(), "batch-hard(margin 0.2, distances)");
   EXPECT_EQ(make_loss({.name = "batch-all", .soft = true})->describe(), "batch-all(soft margin, distances)");
-  for (const char* name : {"contrastive", "caffe", "caffe-legacy"})
-    EXPECT_TRUE(make_loss({.name = name})->wants_pairs());
-  for (const char* name : {"contrastive-all", "triplet", "batch-hard", "batch-all"})
-    EXPECT_FALSE(make_loss({.name = name})->wants_pairs());
+  EXPECT_EQ(make_loss({.name = "nt-xent"})->describe(), "nt-xent(temperature 0.1)");
+  EXPECT_EQ(make_loss({.name = "supcon", .temperature = 0.07F})->describe(), "supcon(temperature 0.07)");
+  EXPECT_EQ(make_loss({.name = "n-pair"})->describe(), "n-pair");
+  EXPECT_EQ(make_loss({.name = "multi-similarity"})->describe(), "multi-similarity(alpha 2, beta 50, lambda 0.5)");
+  EXPECT_EQ(make_loss({.name = "softmax"})->describe(), "softmax");
+  EXPECT_EQ(make_loss({.name = "arcface"})->describe(), "arcface(scale 64, margin 0.5)");
+  EXPECT_EQ(make_loss({.name = "cosface", .margin = 0.2F, .scale = 30})->describe(), "cosface(scale 30, margin 0.2)");
+  EXPECT_EQ(make_loss({.name = "koch"})->describe(), "koch(weighted-l1)");
+  EXPECT_EQ(make_loss({.name = "chi2"})->describe(), "chi2(weighted-chi2)");
+  const std::set<std::string> on_pairs{"contrastive", "caffe", "caffe-legacy", "koch", "chi2"};
+  for (const std::string& name : loss_names()) {
+    const auto loss = make_loss({.name = name});
+    EXPECT_EQ(loss->wants_pairs(), on_pairs.contains(name)) << name;
+    EXPECT_EQ(loss->describe().rfind(name, 0), 0U) << name;
+    const Metric::Kind metric = name == "koch"   ? Metric::Kind::weighted_l1
+                                : name == "chi2" ? Metric::Kind::weighted_chi2
+                                                 : Metric::Kind::euclidean;
+    EXPECT_EQ(loss->metric(), metric) << name;
+  }
 }
 
 TEST(LossOptions, Errors) {
   expect_input_error([] { make_loss({.name = "tripel"}); }, {"tripel", "contrastive", "batch-all"});
   expect_input_error([] { make_loss({.margin = -1}); }, {"contrastive", "margin", "-1"});
   expect_input_error([] { make_loss({.margin = std::nanf("")}); }, {"margin"});
+  expect_input_error([] { make_loss({.name = "triplet", .temperature = 0.1F}); }, {"triplet", "no temperature"});
+  expect_input_error([] { make_loss({.name = "nt-xent", .temperature = -1}); }, {"nt-xent", "temperature", "-1"});
+  expect_input_error([] { make_loss({.name = "softmax", .margin = 1}); }, {"softmax", "no margin"});
+  expect_input_error([] { make_loss({.name = "softmax", .scale = 1}); }, {"softmax", "no scale"});
+  expect_input_error([] { make_loss({.name = "arcface", .margin = 3.2F}); }, {"arcface", "margin", "3.2"});
   Arena arena;
-  EXPECT_THROW(make_loss({})->plan(simt::kernels(), arena, 7, 3), ShapeError);
+  const Parameters none;
+  for (const char* name : {"contrastive", "koch"}) {
+    EXPECT_THROW(make_loss({.name = name})->plan(simt::kernels(), arena, none, 7, 3, 2), ShapeError);
+  }
+  for (const char* name : {"koch", "softmax", "arcface"}) {
+    EXPECT_THROW(make_loss({.name = name})->plan(simt::kernels(), arena, none, 8, 3, 2), Error) << name;
+  }
+  Parameters head;
+  make_loss({.name = "softmax"})->declare(head, 3, 5);
+  for (const auto& [d, classes] : {std::pair{3, 4}, {2, 5}}) {
+    EXPECT_THROW(make_loss({.name = "softmax"})->plan(simt::kernels(), arena, head, 8, d, classes), ShapeError);
+  }
 }
 
 }  // namespace

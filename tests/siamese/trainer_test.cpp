@@ -33,24 +33,32 @@ INSTANTIATE_TEST_SUITE_P(Devices, TrainerTest, testing::ValuesIn(test_devices())
 
 constexpr const char* kNetwork = "input 8x8x1\nconv 4 3x3\nrelu\nmaxpool 2\nlinear 8\n";
 
+// An encoder with what the loss declares for the data's identities.
+struct TrainingRig : TwinRig {
+  TrainingRig(const std::string& device_name, const std::string& loss, const Dataset& data)
+      : TwinRig(device_name, kNetwork, make_loss({.name = loss}).get(), static_cast<int>(data.identities.size())),
+        encoder(network, *device, data.statistics(), make_loss({.name = loss})->metric()) {}
+  TwinEncoder encoder;
+};
+
 struct Training {
   std::vector<TrainReport> history;
   std::vector<float> weights;
 };
 Training train(const std::string& device, const Dataset& data, const TrainOptions& options) {
-  TwinRig rig(device, kNetwork);
-  TwinEncoder encoder(rig.network, *rig.device, data.statistics());
-  Trainer trainer(encoder, data, options);
+  TrainingRig rig(device, options.loss.name, data);
+  Trainer trainer(rig.encoder, data, options);
   trainer.run({});
   EXPECT_EQ(trainer.steps_done(), options.steps);
-  return {trainer.history(), download(*rig.device, encoder.stream(), rig.network.parameters().values(), rig.count())};
+  return {trainer.history(),
+          download(*rig.device, rig.encoder.stream(), rig.network.parameters().values(), rig.count())};
 }
 
 TEST_P(TrainerTest, LossFallsAndIdentitiesPart) {
-  for (const char* loss : {"contrastive", "caffe-legacy", "contrastive-all", "triplet", "batch-hard", "batch-all"}) {
+  for (const std::string& loss : loss_names()) {
     SCOPED_TRACE(loss);
-    TwinRig rig(GetParam(), kNetwork);
-    TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+    TrainingRig rig(GetParam(), loss, data_);
+    TwinEncoder& encoder = rig.encoder;
     Trainer trainer(encoder, data_, options(loss, 60));
     trainer.run({});
     const std::vector<TrainReport>& history = trainer.history();
@@ -68,7 +76,7 @@ TEST_P(TrainerTest, LossFallsAndIdentitiesPart) {
 }
 
 TEST_P(TrainerTest, SameSeedSameBits) {
-  for (const char* loss : {"contrastive", "contrastive-all", "triplet"}) {
+  for (const char* loss : {"contrastive", "contrastive-all", "triplet", "nt-xent", "arcface", "koch"}) {
     SCOPED_TRACE(loss);
     const TrainOptions wanted = options(loss, 25);
     const Training first = train(GetParam(), data_, wanted), second = train(GetParam(), data_, wanted);
@@ -97,13 +105,12 @@ TEST_P(TrainerTest, ReportsAndPlansDoNotChangeTheResult) {
 }
 
 TEST_P(TrainerTest, WarmedUpStepsLeaveTheHostAlone) {
-  for (const char* loss : {"contrastive", "contrastive-all", "triplet"}) {
+  for (const std::string& loss : loss_names()) {
     SCOPED_TRACE(loss);
-    TwinRig rig(GetParam(), kNetwork);
-    TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
+    TrainingRig rig(GetParam(), loss, data_);
     TrainOptions augmented = options(loss, 100);
     augmented.augmentation = {.rotate = 10, .noise = 0.01F};
-    Trainer trainer(encoder, data_, augmented);
+    Trainer trainer(rig.encoder, data_, augmented);
     trainer.step();
     trainer.step();
     const Counters before = rig.device->counters();
@@ -244,6 +251,8 @@ TEST_P(TrainerTest, WhatCannotBeTrainedIsNamed) {
   expect_input_error([&] { make(data_, [](TrainOptions& o) { o.validate_every = 1; }); }, {"validate on"});
   expect_input_error([&] { make(data_, [](TrainOptions& o) { o.patience = -1; }); }, {"patience"});
   expect_input_error([&] { make(data_, [](TrainOptions& o) { o.loss.name = "x"; }); }, {"unknown loss"});
+  expect_input_error([&] { make(data_, [](TrainOptions& o) { o.loss.name = "koch"; }); },
+                     {"koch", "weighted-l1", "measures by l2"});
   expect_input_error([&] { make(patterns(3, 2, 4, 4, 1), [](TrainOptions&) {}); }, {"patterns", "4x4x1", "8x8x1"});
   expect_input_error([&] { make(patterns(1, 5, 8, 8, 1), [](TrainOptions&) {}); }, {"two identities"});
   expect_input_error([&] { make(patterns(5, 1, 8, 8, 1), [](TrainOptions&) {}); }, {"two images"});

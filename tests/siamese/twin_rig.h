@@ -18,8 +18,11 @@ namespace gemel {
 inline const char* const kSmoothNetwork = "input 5x5x1\nconv 3 3x3\nsigmoid\nlinear 4\n";
 
 struct TwinRig {
-  TwinRig(const std::string& device_name, const std::string& network_text)
+  // With what `loss` declares for so many classes, if there is one.
+  TwinRig(const std::string& device_name, const std::string& network_text, const EmbeddingLoss* loss = nullptr,
+          int classes = 0)
       : device(open_device(device_name)), stream(device->make_stream()), network(Network::parse(network_text, "test")) {
+    if (loss != nullptr) loss->declare(network.parameters(), network.embedding_size(), classes);
     network.parameters().allocate(*device, stream, 17);
   }
 
@@ -51,10 +54,11 @@ class LossRig : public TwinRig {
  public:
   LossRig(const std::string& device_name, const std::string& network_text, const LossOptions& options,
           std::vector<std::int32_t> labels)
-      : TwinRig(device_name, network_text),
+      : TwinRig(device_name, network_text, make_loss(options).get(), classes_of(labels)),
         loss_(make_loss(options)),
         plan_(network, *device, static_cast<int>(labels.size()), Plan::Mode::training) {
-    loss_->plan(device->kernels(), arena_, plan_.rows(), network.embedding_size());
+    loss_->plan(device->kernels(), arena_, network.parameters(), plan_.rows(), network.embedding_size(),
+                classes_of(labels));
     state_ = arena_.plan(sizeof(StepState));
     labels_ = arena_.plan(labels.size() * sizeof(std::int32_t));
     arena_.allocate(*device);
@@ -72,6 +76,7 @@ class LossRig : public TwinRig {
     return run_loss();
   }
   std::pair<float, float> run_loss() {
+    zero_gradients();  // as the optimizer leaves them
     device->fill_zero(stream, state(), sizeof(StepState));
     loss_->run(device->kernels(), plan_.queue(stream), arena_, plan_.output(),
                static_cast<const std::int32_t*>(arena_.data(labels_)), state(), plan_.output_gradient());
@@ -82,13 +87,15 @@ class LossRig : public TwinRig {
   }
   // Of the parameters, after forward().
   std::vector<float> backward() {
-    zero_gradients();
     plan_.backward(stream, plan_.rows());
     return gradients();
   }
   Plan& plan() { return plan_; }
 
  private:
+  static int classes_of(const std::vector<std::int32_t>& labels) {
+    return 1 + *std::max_element(labels.begin(), labels.end());
+  }
   StepState* state() const { return static_cast<StepState*>(arena_.data(state_)); }
   std::unique_ptr<EmbeddingLoss> loss_;
   Plan plan_;

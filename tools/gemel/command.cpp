@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <string_view>
@@ -88,8 +89,9 @@ Image load_picture(const fs::path& file, const Preprocessing& preprocessing) {
   return resize(image, preprocessing.height, preprocessing.width);
 }
 
-double threshold_for(const Model& model, const std::string& file, double asked) {
-  if (asked >= 0) return asked;
+double threshold_for(const Model& model, const std::string& file, std::optional<double> asked) {
+  if (asked && !std::isfinite(*asked)) throw InputError(concat("the threshold must be a number, not ", *asked));
+  if (asked) return *asked;
   if (model.info.calibrated_on.empty()) {
     throw InputError(concat(file, ": has no calibrated threshold; give one with --threshold"));
   }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,9 +71,9 @@ Dataset load_for_model(const std::string& source, const Preprocessing& preproces
 // A picture in the size that a model takes; says on stderr when it had to be resized.
 Image load_picture(const std::filesystem::path& file, const Preprocessing& preprocessing);
 
-// The largest distance that is "same": `asked`, or the model's where that is negative. Throws InputError naming `file`
-// where the model has none.
-double threshold_for(const Model& model, const std::string& file, double asked);
+// The largest distance that is "same": `asked`, else the model's. Throws InputError for what is no finite number, and
+// naming `file` where the model has none.
+double threshold_for(const Model& model, const std::string& file, std::optional<double> asked);
 
 // "3,17,40:50" -> 3, 17, 40..49. Throws InputError for what is not a row of a data set of `size` rows.
 std::vector<int> parse_rows(const std::string& text, int size);

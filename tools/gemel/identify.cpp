@@ -18,7 +18,7 @@ struct IdentifyFlags {
   std::string model, gallery, csv;
   std::vector<std::string> inputs;
   int top = 1;
-  double threshold = -1;  // negative: the model's
+  std::optional<double> threshold;  // none: the model's
   bool json = false;
 };
 

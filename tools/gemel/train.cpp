@@ -223,16 +223,16 @@ int train(const TrainFlags& options) {
   if (options.schedule.kind == Schedule::Kind::step && options.schedule.every == 0) {
     throw InputError("train: --schedule step takes --every STEPS");
   }
-  make_loss(options.loss);         // says what is wrong with it before data are read
-  options.augmentation.resolve();  // likewise
+  const auto loss = make_loss(options.loss);  // says what is wrong with it before data are read
+  options.augmentation.resolve();             // likewise
 
   auto device = options.device.open();
   Data data = load_data(options);
   if (options.overfit) data.validation = data.training = one_batch(data.training, options);
+  if (options.quarter_turns) data.training = data.training.with_quarter_turns();
   Shape input{data.training.height, data.training.width, data.training.channels};
   Model model(Network::for_input(options.net, input, options.embedding), data.training.statistics(), *device,
-              options.seed);
-  if (options.quarter_turns) data.training = data.training.with_quarter_turns();
+              options.seed, *loss, static_cast<int>(data.training.identities.size()));
   TrainOptions train = train_options(options, data.training);
   if (options.validate_every > 0 && !options.overfit) {
     train.validation = &data.validation;
@@ -257,6 +257,10 @@ int train(const TrainFlags& options) {
   if (outcome.stopped) {
     model.info.trained += concat(", stopped at step ", trainer.steps_done());
     note(concat("stopped at step ", trainer.steps_done(), " of ", train.steps));
+  }
+  if (const gemel::Metric& metric = model.encoder().metric(); metric.kind() != gemel::Metric::Kind::euclidean) {
+    model.info.threshold = metric.read_threshold(*device, model.encoder().stream());
+    model.info.calibrated_on = "the training itself, which learnt it with the metric";
   }
   if (!options.output.empty()) model.save(options.output);  // now: whatever happens below, the training is kept
 
@@ -317,10 +321,20 @@ void add_train(CLI::App& program, Action& action) {
   const std::string loss = "Loss and batches";
   command
       ->add_option("--loss", o->loss.name,
-                   "contrastive, caffe, caffe-legacy, contrastive-all, triplet (semi-hard), batch-hard, batch-all")
+                   "on pairs: contrastive, caffe, caffe-legacy, koch, chi2; on P x K images: contrastive-all, triplet "
+                   "(semi-hard), batch-hard, batch-all, nt-xent, n-pair, supcon, multi-similarity, and, with a softmax "
+                   "over the training identities, softmax, arcface, cosface")
       ->capture_default_str()
       ->group(loss);
-  command->add_option("--margin", o->loss.margin, "(default: the loss's; contrastive 1, triplets 0.2)")
+  command
+      ->add_option("--margin", o->loss.margin,
+                   "(default: the loss's; contrastive ones 1, triplets 0.2, arcface 0.5, cosface 0.35)")
+      ->check(CLI::PositiveNumber)
+      ->group(loss);
+  command->add_option("--temperature", o->loss.temperature, "of nt-xent and supcon (default: 0.1)")
+      ->check(CLI::PositiveNumber)
+      ->group(loss);
+  command->add_option("--scale", o->loss.scale, "of arcface's and cosface's logits (default: 64)")
       ->check(CLI::PositiveNumber)
       ->group(loss);
   command->add_flag("--soft", o->loss.soft, "triplets: ln(1 + e^x) in place of the margin")->group(loss);
@@ -329,7 +343,7 @@ void add_train(CLI::App& program, Action& action) {
       ->check(CLI::Range(1, 65536))
       ->capture_default_str()
       ->group(loss);
-  command->add_option("--p", o->p, "identities a step, for contrastive-all and triplets")
+  command->add_option("--p", o->p, "identities a step, for losses on P x K images")
       ->check(CLI::Range(2, 65536))
       ->capture_default_str()
       ->group(loss);

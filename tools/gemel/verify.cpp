@@ -3,6 +3,7 @@
 // gemel verify: are two pictures of one identity? The exit status answers: 0 same, 1 different.
 #include <cmath>
 #include <iostream>
+#include <optional>
 #include <span>
 
 #include "tools/gemel/command.h"
@@ -13,7 +14,7 @@ namespace {
 struct VerifyOptions {
   DeviceOptions device;
   std::string model, a, b;
-  double threshold = -1;  // negative: the model's
+  std::optional<double> threshold;  // none: the model's
   bool json = false;
 };
 
@@ -51,8 +52,7 @@ void add_verify(CLI::App& program, Action& action) {
   command->add_option("MODEL", options->model, "a model from gemel train")->required();
   command->add_option("A", options->a, "a picture: PNG, JPEG, PGM/PPM, BMP")->required();
   command->add_option("B", options->b, "another one")->required();
-  command->add_option("--threshold", options->threshold, "the largest distance that is 'same' (default: the model's)")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--threshold", options->threshold, "the largest distance that is 'same' (default: the model's)");
   command->add_flag("--json", options->json, "for machines");
   options->device.add_to(*command);
   command->footer(
