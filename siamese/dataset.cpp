@@ -229,6 +229,22 @@ Dataset Dataset::subset(std::span<const int> rows) const {
   return part;
 }
 
+Dataset Dataset::only(std::span<const std::string> names) const {
+  std::vector<std::uint8_t> wanted(identities.size(), 0);
+  for (const std::string& name : names) {
+    const auto found = std::find(identities.begin(), identities.end(), name);
+    if (found == identities.end()) throw InputError(concat(source, ": has no identity '", name, "'"));
+    wanted[static_cast<std::size_t>(found - identities.begin())] = 1;
+  }
+  std::vector<int> rows;
+  for (int row = 0; row < size(); ++row) {
+    if (wanted[static_cast<std::size_t>(labels[static_cast<std::size_t>(row)])] != 0) rows.push_back(row);
+  }
+  Dataset part = subset(rows);
+  part.source += concat(" (", part.identities.size(), " of its identities)");
+  return part;
+}
+
 Dataset Dataset::with_quarter_turns() const {
   if (height != width) {
     throw InputError(concat(source, ": its images are ", height, "x", width, "; only square ones can be turned"));

@@ -55,6 +55,8 @@ struct Dataset {
   Preprocessing statistics() const;
   // Those rows, in that order; identities without a row are dropped and labels renumbered in the old order.
   Dataset subset(std::span<const int> rows) const;
+  // The rows of those identities, by name, e.g. {"0", "3"} of an IDX file. Throws InputError naming one that is not there.
+  Dataset only(std::span<const std::string> names) const;
   // Every image also turned by 90, 180 and 270 degrees (counter-clockwise), each turn of an identity a new identity: four times as much to
   // tell apart, for characters and the like (Santoro et al. 2016, sec. 4.1). Throws InputError unless height = width.
   Dataset with_quarter_turns() const;

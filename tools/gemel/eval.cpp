@@ -13,6 +13,7 @@ namespace {
 
 struct EvalFlags {
   DeviceOptions device;
+  std::vector<std::string> identities;  // empty: all
   std::string model, data, report, pairs_file, one_shot;
   std::size_t pairs = 20000;
   int folds = 0;  // 0: no cross-validation
@@ -39,6 +40,7 @@ Measured measure_list(const EvalFlags& options, Model& model, std::optional<floa
 
 Measured measure_drawn(const EvalFlags& options, Model& model, std::optional<float> threshold) {
   Measured result{load_for_model(options.data, model.info.preprocessing), {}, {}};
+  if (!options.identities.empty()) result.data = result.data.only(options.identities);
   const Dataset& data = result.data;
   FoldedPairs folded;  // first: it says what is wrong before the long work
   if (options.folds > 0) folded = fold_pairs(data.labels, options.folds, options.pairs, options.seed, data.source);
@@ -109,6 +111,7 @@ void add_eval(CLI::App& program, Action& action) {
   auto options = std::make_shared<EvalFlags>();
   command->add_option("MODEL", options->model, "a model from gemel train")->required();
   command->add_option("DATA", options->data, "data it has not been trained on")->required();
+  command->add_option("--identities", options->identities, "measure these alone, by name: 1,3,5")->delimiter(',');
   auto* pairs = command
                     ->add_option("--pairs", options->pairs,
                                  "pairs drawn, half of them same; all pairs are taken where there are at most 200,000")

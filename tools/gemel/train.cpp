@@ -48,6 +48,7 @@ struct TrainFlags {
   Schedule schedule{.kind = Schedule::Kind::cosine};
   std::uint64_t seed = 1;
   std::size_t eval_pairs = 20000;
+  std::vector<std::string> identities;  // empty: all
   AugmentationFlags augmentation;
   bool quarter_turns = false;
   int validate_every = 0, patience = 0;
@@ -103,13 +104,16 @@ LoadOptions load_options(const TrainFlags& options) {
 Data load_data(const TrainFlags& options) {
   LoadOptions load = load_options(options);
   Dataset all = load_dataset(options.data, load);
+  if (!options.identities.empty()) all = all.only(options.identities);
   std::optional<std::string> validation = test_half(options.data);
   if (!options.validation.empty()) validation = options.validation;
   if (options.holdout > 0 || !validation) return split(all, options);
   load.height = all.height;
   load.width = all.width;
   load.channels = all.channels;
-  return {std::move(all), load_dataset(*validation, load)};
+  Dataset other = load_dataset(*validation, load);
+  if (!options.identities.empty() && options.validation.empty()) other = other.only(options.identities);
+  return {std::move(all), std::move(other)};
 }
 
 // One batch of the sampler that the loss would get, as a data set to learn by heart.
@@ -308,6 +312,9 @@ void add_train(CLI::App& program, Action& action) {
       ->check(CLI::IsMember({1, 3}))
       ->group(network);
   command->add_option("--limit", o->limit, "images an identity at most")->check(CLI::PositiveNumber)->group(network);
+  command->add_option("--identities", o->identities, "train on these alone, by name: 0,2,4")
+      ->delimiter(',')
+      ->group(network);
   auto* validation = command->add_option("--val", o->validation, "data to evaluate on and to calibrate with")
                          ->type_name("DATA")
                          ->group(network);
@@ -334,7 +341,7 @@ void add_train(CLI::App& program, Action& action) {
   command->add_option("--temperature", o->loss.temperature, "of nt-xent and supcon (default: 0.1)")
       ->check(CLI::PositiveNumber)
       ->group(loss);
-  command->add_option("--scale", o->loss.scale, "of arcface's and cosface's logits (default: 64)")
+  command->add_option("--logit-scale", o->loss.scale, "of arcface's and cosface's logits (default: 64)")
       ->check(CLI::PositiveNumber)
       ->group(loss);
   command->add_flag("--soft", o->loss.soft, "triplets: ln(1 + e^x) in place of the margin")->group(loss);
