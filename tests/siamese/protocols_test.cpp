@@ -205,7 +205,7 @@ TEST(Bootstrap, ARoundIsTheDrawnPairsWrittenOut) {
 // or more, as it errs to the wide side.
 TEST(Bootstrap, CoversTheTruth) {
   double mean = 0;
-  constexpr int kSets = 200;
+  constexpr int kSets = 100;
   std::vector<Interval> intervals;
   for (std::uint64_t seed = 0; seed < kSets; ++seed) {
     const Sample s = sample(30, 3, 1.0F, 1000 + seed);

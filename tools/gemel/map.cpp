@@ -20,6 +20,15 @@ constexpr std::size_t kMostIdentities = 40, kMostImages = 600, kMostThumbnails =
 constexpr double kMapWidth = 1120, kMapHeight = 700, kMargin = 34;
 constexpr double kThumbnail = 40;  // the longer side, in the units of the drawing
 constexpr int kThumbnailPixels = 64;
+constexpr double kDot = 4.5;
+
+// An image on the map.
+struct Spot {
+  MapPoint at;
+  int row;
+  std::int32_t identity;
+  std::size_t turn;  // the how manieth of its identity
+};
 
 // `count` of `items`, evenly.
 std::vector<int> thinned(const std::vector<int>& items, std::size_t count) {
@@ -68,7 +77,7 @@ std::string thumbnail(const Dataset& data, int row) {
   return png_uri(small.pixels, small.height, small.width, small.channels);
 }
 
-// The points, scaled into the drawing with one factor for both axes' shares of it.
+// The points, stretched to fill the drawing.
 std::vector<MapPoint> fitted(std::vector<MapPoint> points) {
   auto fit = [&](double MapPoint::*axis, double size) {
     auto [low, high] = std::minmax_element(points.begin(), points.end(),
@@ -83,6 +92,37 @@ std::vector<MapPoint> fitted(std::vector<MapPoint> points) {
   return points;
 }
 
+// Spots that cover each other move apart, so that groups open until all of their images can be seen.
+void push_apart(std::vector<Spot>& spots) {
+  constexpr int kRounds = 80;
+  auto radius = [](std::size_t i) { return i < kMostThumbnails ? kThumbnail / 2 + 4 : kDot + 1; };
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::size_t i = 0; i < spots.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        double x = spots[i].at.x - spots[j].at.x, y = spots[i].at.y - spots[j].at.y;
+        const double distance = std::hypot(x, y), wanted = radius(i) + radius(j);
+        if (distance >= wanted) continue;
+        if (distance > 0) {
+          x /= distance;
+          y /= distance;
+        } else {  // at one place: each pair in a direction of its own
+          x = std::cos(static_cast<double>(i + j));
+          y = std::sin(static_cast<double>(i + j));
+        }
+        const double half = (wanted - distance) / 4;  // half of half: gently
+        spots[i].at.x += half * x;
+        spots[i].at.y += half * y;
+        spots[j].at.x -= half * x;
+        spots[j].at.y -= half * y;
+      }
+    }
+    for (Spot& spot : spots) {
+      spot.at.x = std::clamp(spot.at.x, kMargin, kMapWidth - kMargin);
+      spot.at.y = std::clamp(spot.at.y, kMargin, kMapHeight - kMargin);
+    }
+  }
+}
+
 std::string tenths(double value) { return fixed(value, 1); }
 
 }  // namespace
@@ -95,50 +135,44 @@ EmbeddingMap embedding_map(const Dataset& data, std::span<const float> embedding
     const auto from = embeddings.subspan(static_cast<std::size_t>(row) * d, d);
     chosen.insert(chosen.end(), from.begin(), from.end());
   }
-  const bool pca = std::getenv("GEMEL_MAP_PCA") != nullptr;
-  const std::vector<MapPoint> points =
-      fitted(pca ? principal_map(chosen, static_cast<int>(rows.size()), static_cast<int>(d))
-                 : neighbour_map(chosen, static_cast<int>(rows.size()), static_cast<int>(d)));
+  std::vector<Spot> spots;
+  std::size_t of_identity = 0;
+  const std::vector<MapPoint> places =
+      fitted(neighbour_map(chosen, static_cast<int>(rows.size()), static_cast<int>(d)));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::int32_t identity = data.labels[static_cast<std::size_t>(rows[i])];
+    of_identity = i > 0 && identity == spots.back().identity ? of_identity + 1 : 0;
+    spots.push_back({places[i], rows[i], identity, of_identity});
+  }
+  // Thumbnails go to the identities in turns, so that each gets its share.
+  std::stable_sort(spots.begin(), spots.end(), [](const Spot& a, const Spot& b) { return a.turn < b.turn; });
+  push_apart(spots);
 
   const double longer = std::max(data.height, data.width);
   const double width = kThumbnail * data.width / longer, height = kThumbnail * data.height / longer;
-  std::ostringstream dots, pictures;
-  std::vector<MapPoint> taken;
-  // In an order that takes the identities in turns, so that each gets its share of the thumbnails.
-  std::vector<std::pair<std::size_t, std::size_t>> turns;  // {the how manieth of its identity, index}
-  std::size_t of_identity = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    auto label = [&](std::size_t at) { return data.labels[static_cast<std::size_t>(rows[at])]; };
-    of_identity = i > 0 && label(i) == label(i - 1) ? of_identity + 1 : 0;
-    turns.emplace_back(of_identity, i);
-  }
-  std::sort(turns.begin(), turns.end());
-  for (const auto& [turn, i] : turns) {
-    const MapPoint& point = points[i];
-    const auto identity = static_cast<std::size_t>(data.labels[static_cast<std::size_t>(rows[i])]);
+  std::ostringstream svg;
+  for (std::size_t i = 0; i < spots.size(); ++i) {
+    const Spot& spot = spots[i];
+    const auto identity = static_cast<std::size_t>(spot.identity);
     const std::string color = color_of(identity);
-    const std::string title =
-        "<title>" + escape_html(data.identities[identity]) + " #" + std::to_string(rows[i]) + "</title>";
-    const bool room =
-        taken.size() < kMostThumbnails && std::none_of(taken.begin(), taken.end(), [&](const MapPoint& other) {
-          return std::abs(point.x - other.x) < width + 4 && std::abs(point.y - other.y) < height + 4;
-        });
-    if (!room) {
-      dots << "<circle cx=\"" << tenths(point.x) << "\" cy=\"" << tenths(point.y) << "\" r=\"4.5\" fill=\"" << color
-           << "\">" << title << "</circle>\n";
-      continue;
+    svg << "<g><title>" << escape_html(data.identities[identity]) << " #" << spot.row << "</title>";
+    if (i < kMostThumbnails) {
+      const std::string box = "x=\"" + tenths(spot.at.x - width / 2) + "\" y=\"" + tenths(spot.at.y - height / 2) +
+                              "\" width=\"" + tenths(width) + "\" height=\"" + tenths(height) + "\"";
+      svg << "<image " << box << " href=\"" << thumbnail(data, spot.row) << "\"/><rect " << box
+          << " fill=\"none\" stroke=\"" << color << "\" stroke-width=\"3\" rx=\"2\"/>";
+    } else {
+      svg << "<circle cx=\"" << tenths(spot.at.x) << "\" cy=\"" << tenths(spot.at.y) << "\" r=\"" << tenths(kDot)
+          << "\" fill=\"" << color << "\"/>";
     }
-    taken.push_back(point);
-    const std::string box = "x=\"" + tenths(point.x - width / 2) + "\" y=\"" + tenths(point.y - height / 2) +
-                            "\" width=\"" + tenths(width) + "\" height=\"" + tenths(height) + "\"";
-    pictures << "<g>" << title << "<image " << box << " href=\"" << thumbnail(data, rows[i]) << "\"/><rect " << box
-             << " fill=\"none\" stroke=\"" << color << "\" stroke-width=\"3\" rx=\"2\"/></g>\n";
+    svg << "</g>\n";
   }
   std::vector<std::int32_t> drawn;
-  for (int row : rows) drawn.push_back(data.labels[static_cast<std::size_t>(row)]);
+  for (const Spot& spot : spots) drawn.push_back(spot.identity);
+  std::sort(drawn.begin(), drawn.end());
   drawn.erase(std::unique(drawn.begin(), drawn.end()), drawn.end());
   return {"<svg class=\"map\" viewBox=\"0 0 " + tenths(kMapWidth) + " " + tenths(kMapHeight) + "\" role=\"img\">\n" +
-              pictures.str() + dots.str() + "</svg>\n",
+              svg.str() + "</svg>\n",
           concat(thousands(static_cast<long long>(rows.size())), " images of ",
                  thousands(static_cast<long long>(drawn.size())),
                  " identities, each identity a colour. t-SNE: what is near each other here has embeddings near each "

@@ -15,7 +15,7 @@ struct EmbeddingMap {
 };
 
 // Of embeddings (N,D), the rows of `data`: at most some hundred images, of at most some dozen identities, both evenly
-// chosen; a thumbnail where there is room for one, else a dot, in the colour of the identity.
+// chosen; some as thumbnails, the others as dots, in the colour of the identity.
 EmbeddingMap embedding_map(const Dataset& data, std::span<const float> embeddings);
 
 }  // namespace gemel::cli

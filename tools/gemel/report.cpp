@@ -42,6 +42,7 @@ svg .grid { stroke: var(--line); } svg .axis { stroke: #aab2bd; } svg .mark { st
 table { border-collapse: collapse; width: 100%; }
 td { padding: 6px 12px 6px 0; border-top: 1px solid var(--line); vertical-align: top; }
 tr:first-child td { border-top: 0; }
+.metrics td:first-child { white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; font-weight: 600; }
 td.range { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; color: var(--soft); }
 .bars td { border: 0; padding: 2px 12px 2px 0; white-space: nowrap; }
@@ -115,12 +116,23 @@ std::string det_curve(const Verification& v, const AtThreshold& at) {
                    {det, equal}, marks);
 }
 
-// What each threshold would do.
-std::string errors_by_threshold(const Verification& v, double threshold) {
+// What each threshold would do. (The points of the ROC curve are too few where it runs along an axis.)
+std::string errors_by_threshold(const Evaluation& e, double threshold) {
+  constexpr int kPoints = 240;
+  std::vector<float> same, different;
+  for (std::size_t i = 0; i < e.distances.size(); ++i) (e.pairs.same[i] ? same : different).push_back(e.distances[i]);
+  std::sort(same.begin(), same.end());
+  std::sort(different.begin(), different.end());
+  const float largest = std::max(same.back(), different.back());
+  auto within = [](const std::vector<float>& sorted, float at) {
+    return static_cast<double>(std::upper_bound(sorted.begin(), sorted.end(), at) - sorted.begin()) /
+           static_cast<double>(sorted.size());
+  };
   Series refused{"same pairs refused", kSame, {}}, accepted{"different pairs accepted", kDifferent, {}};
-  for (const RocPoint& point : v.roc) {
-    refused.points.emplace_back(point.threshold, 1 - point.tar);
-    accepted.points.emplace_back(point.threshold, point.far);
+  for (int i = 0; i <= kPoints; ++i) {
+    const float at = largest * static_cast<float>(i) / kPoints;
+    refused.points.emplace_back(at, 1 - within(same, at));
+    accepted.points.emplace_back(at, within(different, at));
   }
   return line_plot({.x_label = "threshold", .y_label = "share of the pairs", .y_high = 1, .percent_y = true},
                    {refused, accepted}, {{threshold, "threshold " + fixed(threshold, 3)}});
@@ -171,7 +183,7 @@ std::string pictures(const Report& report, bool same) {
 
 std::string metrics_table(const Report& report, const AtThreshold& at) {
   const Intervals& intervals = report.evaluation.intervals;
-  std::string html = "<table>\n";
+  std::string html = "<table class=\"metrics\">\n";
   auto row = [&](const Metric& metric) {
     html += "<tr><td>" + escape_html(metric.name) + "</td><td class=\"number\">" + escape_html(metric.value) +
             "</td><td class=\"range\">" + escape_html(metric.interval) + "</td><td class=\"soft\">" +
@@ -255,7 +267,7 @@ std::string report_html(const Report& report) {
        << card("recall@1", percent(e.retrieval.recall_at_1), "nearest image is the right one") << "</div>\n";
   html << "<div class=\"two\">\n"
        << section("Distances", distances(e, threshold)) << section("ROC", roc_curve(v, at))
-       << section("Errors by threshold", errors_by_threshold(v, threshold))
+       << section("Errors by threshold", errors_by_threshold(e, threshold))
        << section("Detection error trade-off", det_curve(v, at)) << "</div>\n";
   const EmbeddingMap map = embedding_map(report.data, e.embeddings);
   html << section("Map of the embeddings", map.svg + "<p class=\"soft\">" + escape_html(map.caption) + "</p>");
