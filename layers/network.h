@@ -12,7 +12,7 @@
 //   relu
 //   linear 128 init xavier
 //
-// The other layers: avgpool (as maxpool, and count_pad), sigmoid, flatten, l2normalize. Parameters are named after the
+// The other layers: local (as conv: filters of each place's own), avgpool (as maxpool, and count_pad), sigmoid, flatten, l2normalize. Parameters are named after the
 // keyword and the layer's number among its kind: conv1.weight, conv1.bias, conv2.weight, ..., linear1.weight.
 #pragma once
 
@@ -33,7 +33,7 @@ class Network {
   // `name` stands in error messages: "NAME:3: unknown layer 'covn'; known: conv, ...". Throws InputError (text) or
   // ShapeError (the same place, a layer that cannot take its input).
   static Network parse(std::string_view text, const std::string& name);
-  // A preset ("lenet", "small"), or a path to a network file.
+  // A preset ("lenet", "small", "deepface"), or a path to a network file.
   static Network load(const std::string& preset_or_file);
   static std::vector<std::string> presets();
   static std::string preset_text(const std::string& preset);

@@ -9,6 +9,7 @@
 #include "layers/conv2d.h"
 #include "layers/elementwise.h"
 #include "layers/linear.h"
+#include "layers/locally_connected2d.h"
 #include "layers/pool2d.h"
 #include "layers/text_line.h"
 
@@ -29,6 +30,7 @@ constexpr std::array kLayers = {
     LayerSyntax{"flatten", Flatten::kUsage, Flatten::parse},
     LayerSyntax{"l2normalize", L2Normalize::kUsage, L2Normalize::parse},
     LayerSyntax{"linear", Linear::kUsage, Linear::parse},
+    LayerSyntax{"local", LocallyConnected2d::kUsage, LocallyConnected2d::parse},
     LayerSyntax{"maxpool", MaxPool2d::kUsage, MaxPool2d::parse},
     LayerSyntax{"relu", ActivationLayer::kReluUsage, ActivationLayer::parse},
     LayerSyntax{"sigmoid", ActivationLayer::kSigmoidUsage, ActivationLayer::parse},

@@ -32,6 +32,23 @@ maxpool 2
 linear 128 init xavier
 l2normalize
 )"},
+      {"deepface",
+       R"(# deepface: C1 to F7 of Taigman, Yang, Ranzato, Wolf 2014; for aligned faces, 102 million parameters
+input 152x152x3
+conv 32 11x11
+relu
+maxpool 3 stride 2 ceil
+conv 16 9x9
+relu
+local 16 9x9
+relu
+local 16 7x7 stride 2
+relu
+local 16 5x5
+relu
+linear 4096
+relu
+)"},
   };
   return presets;
 }

@@ -18,6 +18,7 @@ std::string parse_error(const std::string& text) {
 }
 
 constexpr const char* kConvUsage = "; write: conv K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier] [nobias]";
+constexpr const char* kLocalUsage = "; write: local K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier] [nobias]";
 constexpr const char* kMaxUsage = "; write: maxpool N|RxS [stride N|NxN] [pad N|NxN] [ceil]";
 constexpr const char* kAvgUsage = "; write: avgpool N|RxS [stride N|NxN] [pad N|NxN] [ceil] [count_pad]";
 constexpr const char* kLinearUsage = "; write: linear N [init he|xavier] [nobias]";
@@ -53,7 +54,7 @@ TEST(NetworkTextTest, Input) {
 }
 
 TEST(NetworkTextTest, UnknownLayer) {
-  const std::string known = "; known: avgpool, conv, flatten, l2normalize, linear, maxpool, relu, sigmoid";
+  const std::string known = "; known: avgpool, conv, flatten, l2normalize, linear, local, maxpool, relu, sigmoid";
   EXPECT_EQ(parse_error("input 28x28x1\n\ncovn 20 5x5"), "net:3: unknown layer 'covn'" + known);
   EXPECT_EQ(parse_error("input 28x28x1\nReLU"), "net:2: unknown layer 'ReLU'" + known);
   // What is not for a terminal is not shown, nor are endless words.
@@ -88,6 +89,8 @@ TEST(NetworkTextTest, Layers) {
       {"conv 20 5 5", "unknown option '5'", kConvUsage},
       {"conv 20 5 init", "the initialiser is missing", kConvUsage},
       {"conv 20 5 init zero", "unknown initialiser 'zero'", kConvUsage},
+      {"local", "the number of filters is missing", kLocalUsage},
+      {"local 16 3x3 places 2", "unknown option 'places'", kLocalUsage},
       {"maxpool", "the window is missing", kMaxUsage},
       {"maxpool 0", "the window must be a whole number from 1 to 1024, not '0'", kMaxUsage},
       {"maxpool 2 2", "unknown option '2'", kMaxUsage},
@@ -118,9 +121,9 @@ TEST(NetworkTextTest, TooMuch) {
   EXPECT_EQ(parse_error(text), "no error");
   EXPECT_EQ(parse_error(text + "relu"), "net:1002: more than 1000 layers");
   EXPECT_EQ(parse_error(std::string((1 << 20) + 1, ' ')), "net: longer than 1048576 bytes; not a network");
-  EXPECT_EQ(
-      parse_error(std::string("input 2x2x1\nlin\0ear 3", 21)),
-      "net:2: unknown layer 'lin?ear'; known: avgpool, conv, flatten, l2normalize, linear, maxpool, relu, sigmoid");
+  EXPECT_EQ(parse_error(std::string("input 2x2x1\nlin\0ear 3", 21)),
+            "net:2: unknown layer 'lin?ear'; known: avgpool, conv, flatten, l2normalize, linear, local, maxpool, relu, "
+            "sigmoid");
 }
 
 }  // namespace

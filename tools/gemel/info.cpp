@@ -64,7 +64,7 @@ void add_info(CLI::App& program, Action& action) {
     bool json = false;
   };
   auto options = std::make_shared<Options>();
-  command->add_option("MODEL", options->what, "a model, a network file, or a preset: lenet, small")->required();
+  command->add_option("MODEL", options->what, "a model, a network file, or a preset: lenet, small, deepface")->required();
   command->add_flag("--json", options->json, "for machines");
   command->footer("Examples:\n  gemel info lenet\n  gemel info faces.safetensors --json");
   command->callback([options, &action] {

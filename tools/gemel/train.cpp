@@ -274,7 +274,7 @@ void add_train(CLI::App& program, Action& action) {
   command->add_option("--report", o->report, "an HTML report")->type_name("FILE");
 
   const std::string network = "Network and data";
-  command->add_option("--net", o->net, "lenet, small, or a network file")->capture_default_str()->group(network);
+  command->add_option("--net", o->net, "lenet, small, deepface, or a network file")->capture_default_str()->group(network);
   command->add_option("--embedding", o->embedding, "numbers an embedding (default: the network's)")
       ->check(CLI::Range(1, 65536))
       ->group(network);
