@@ -1,180 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// local2d_fprop, local2d_dgrad and local2d_wgrad for the CPU: a convolution whose filters are each place's own.
+// local2d_dgrad and local2d_wgrad for the CPU (formulas and order of the sums: local2d.h).
 //
-//   fprop  y(n,p,q,k) = bias(p,q,k) + sum_{r,s,c} x(n, p sh - ph + r, q sw - pw + s, c) w(p,q,k,r,s,c)
-//   dgrad  dx(n,h,w,c) = sum_{p,q,k} dy(n,p,q,k) w(p,q,k,r,s,c) over the places that met (h,w), at the tap (r,s) they
-//          met it with
-//   wgrad  dw(p,q,k,r,s,c) += sum_n dy(n,p,q,k) x(n, p sh - ph + r, q sw - pw + s, c)      db(p,q,k) += sum_n dy(n,p,q,k)
-//
-// A place is a matrix product of its own with the batch as its rows. Each weight comes from memory once a call,
-// whatever the batch: that is all there is to do for one image, and what docs/local2d.md measures.
-//
-// Work: fprop and wgrad, an item is a few places; dgrad, a row of dx, which gathers from the places that met it, so that
-// no two items write the same. Taps in the padding are left out. Every element is one chain of multiply-adds: fprop in
-// the order of (r,s,c), dgrad of (p,q,k), wgrad of n; so the bits depend neither on the batch nor on the threads.
+// Work: dgrad, an item is a row of dx, which gathers from the places that met it, so that no two items write the same;
+// wgrad, a few places.
 #include "kernels/cpu/accumulate.h"
-#include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/local2d.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
-
-constexpr int kPackedFloats = 5120;  // of filters, packed at a time: 20 KB of the first-level cache
-constexpr int kRowBlock = 128;       // images that share them
-constexpr int kMaxWidth = 48;        // widest panel, in floats
-constexpr int kItemFloats = 1 << 14;
-
-struct Shape : Conv2dShape {
-  int p, q, run;                 // run: S*C, a filter row, contiguous in w as in x
-  std::ptrdiff_t filter, x_row;  // floats of a filter; of a row of an image
-  std::ptrdiff_t x_image, y_image;
-  int places, places_per_item;
-
-  explicit Shape(const Conv2dShape& s) : Conv2dShape(s), p(output_rows(s)), q(output_columns(s)), run(s.s * s.c) {
-    filter = std::ptrdiff_t{s.r} * run;
-    x_row = std::ptrdiff_t{s.w} * s.c;
-    x_image = s.h * x_row;
-    places = p * q;
-    y_image = std::ptrdiff_t{places} * s.k;
-    const std::ptrdiff_t weights = filter * s.k;
-    places_per_item = weights >= kItemFloats ? 1 : static_cast<int>(kItemFloats / weights);
-  }
-  int place_items() const { return divide_up(places, places_per_item); }
-};
-
-// The taps of a window that lie inside the image, along one axis.
-struct Taps1d {
-  int begin, end, first;  // first: what tap `begin` meets
-
-  constexpr Taps1d(int place, int size, int window, int stride, int pad)
-      : begin(max(0, pad - place * stride)), end(min(window, size + pad - place * stride)) {
-    first = place * stride - pad + begin;
-  }
-};
-struct Window {
-  Taps1d rows, columns;
-  std::ptrdiff_t x;  // float of an image that the first tap meets
-  int run;           // floats of a row of taps
-
-  Window(const Shape& s, int place)
-      : rows(place / s.q, s.h, s.r, s.stride_h, s.pad_h), columns(place % s.q, s.w, s.s, s.stride_w, s.pad_w) {
-    x = rows.first * s.x_row + std::ptrdiff_t{columns.first} * s.c;
-    run = max(columns.end - columns.begin, 0) * s.c;
-  }
-  // Float of a filter, at row r of the taps.
-  std::ptrdiff_t tap(const Shape& s, int r) const {
-    return std::ptrdiff_t{r} * s.run + std::ptrdiff_t{columns.begin} * s.c;
-  }
-};
-
-// ---- fprop
-template <class Size>
-void store_outputs(const Panel& panel, const float* bias, TileRow<Size>& c, float* y) {
-  if (bias != nullptr) {
-    TileRow<Size> b;
-    load_columns<Size>(bias, b, panel);
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[j] += b[j];
-  }
-  store_columns<Size>(y, c, panel);
-}
-
-// One image: filters are transposed in registers on their way from memory.
-template <class Size>
-void fprop_image(const Shape& s, const Panel& panel, const Window& window, const float* x, const float* w,
-                 const float* bias, float* y) {
-  TileRow<Size> c = {};
-  for (int r = window.rows.begin; r < window.rows.end; ++r) {
-    multiply_transposed<Size>(c, panel, x + (r - window.rows.begin) * s.x_row, window.run, w + window.tap(s, r),
-                              s.filter);
-  }
-  store_outputs<Size>(panel, bias, c, y);
-}
-
-// Starts to fetch `floats` floats of each of the filters [begin, end), `filter` floats apart.
-GEMEL_INLINE void prefetch_filters(const float* w, std::ptrdiff_t filter, int begin, int end, int floats) {
-  constexpr int kLine = 16;
-  for (int k = begin; k < end; ++k) {
-    for (int f = 0; f < floats; f += kLine) __builtin_prefetch(w + k * filter + f);
-  }
-}
-
-// `rows` images, at most kRowBlock: filters are packed piece by piece, and sums rest in `sums` between the pieces. While
-// a piece is multiplied, the next one comes from memory.
-template <class Size>
-void fprop_images(const Shape& s, const Panel& panel, const Window& window, int rows, const float* x, const float* w,
-                  const float* bias, float* packed, float* sums, float* y) {
-  constexpr int kRows = tile_rows(Size::kVectors), kDepth = kPackedFloats / Size::kWidth;
-  __builtin_memset(sums, 0, sizeof(float) * static_cast<std::size_t>(rows) * Size::kWidth);
-  const int rows_at_once = max(kDepth / max(window.run, 1), 1);
-  for (int r = window.rows.begin; r < window.rows.end; r += rows_at_once) {
-    const int taps = min(rows_at_once, window.rows.end - r);
-    for (int f = 0; f < window.run; f += kDepth) {
-      const int length = min(kDepth, window.run - f);
-      for (int i = 0; i < taps; ++i) {
-        pack_transposed<Size>(panel, length, w + window.tap(s, r + i) + f, s.filter,
-                              packed + std::ptrdiff_t{i} * length * Size::kWidth);
-      }
-      const float* from = x + (r - window.rows.begin) * s.x_row + f;
-      for (int row = 0; row < rows; row += kRows) {
-        const int k = panel.column, filters = min(panel.width(), s.k - k), tiles = divide_up(rows, kRows),
-                  tile = row / kRows;
-        prefetch_filters(w + window.tap(s, r + taps), s.filter, k + filters * tile / tiles,
-                         k + filters * (tile + 1) / tiles, taps * length);
-        const float* pointers[kRows];
-        Vec<Size::kLanes> c[kRows][Size::kVectors];
-        GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
-          const int at = min(row + i, rows - 1);
-          pointers[i] = from + at * s.x_image;
-          GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] =
-              load<Size::kLanes>(sums + at * Size::kWidth + j * Size::kLanes);
-        }
-        for (int i = 0; i < taps; ++i) {
-          multiply_rows<Size>(c, pointers, i * s.x_row, length, packed + std::ptrdiff_t{i} * length * Size::kWidth);
-        }
-        GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
-          if (row + i >= rows) continue;
-          GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j)
-              store<Size::kLanes>(sums + (row + i) * Size::kWidth + j * Size::kLanes, c[i][j]);
-        }
-      }
-    }
-  }
-  for (int row = 0; row < rows; ++row) {
-    TileRow<Size> c;
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[j] =
-        load<Size::kLanes>(sums + row * Size::kWidth + j * Size::kLanes);
-    store_outputs<Size>(panel, bias, c, y + row * s.y_image);
-  }
-}
-
-struct FpropSlots {
-  float *packed, *sums;  // of each slot: kPackedFloats, kRowBlock x kMaxWidth
-  FpropSlots(const Shape& s, Carver& carver) {
-    const std::size_t slots = s.n > 1 ? slots_for(s.place_items()) : 0;
-    packed = carver.take<float>(slots * kPackedFloats);
-    sums = carver.take<float>(slots * kRowBlock * kMaxWidth);
-  }
-};
-
-void fprop_place(const Shape& s, int place, const float* x, const float* w, const float* bias, float* packed,
-                 float* sums, float* y) {
-  const Window window(s, place);
-  w += place * s.k * s.filter;
-  if (bias != nullptr) bias += std::ptrdiff_t{place} * s.k;
-  for (int index = 0; index < panel_count(s.k); ++index) {
-    const Panel panel = panel_at(s.k, index);
-    for (int row = 0; row < s.n; row += kRowBlock) {
-      const int rows = min(kRowBlock, s.n - row);
-      const float* from = x + row * s.x_image + window.x;
-      float* to = y + row * s.y_image + std::ptrdiff_t{place} * s.k;
-      with_size(panel, [&](auto size) {
-        using Size = decltype(size);
-        if (s.n == 1) return fprop_image<Size>(s, panel, window, from, w, bias, to);
-        fprop_images<Size>(s, panel, window, rows, from, w, bias, packed, sums, to);
-      });
-    }
-  }
-}
 
 // ---- dgrad
 constexpr int kFewImages = tile_rows(2);  // of one tile: B is read once, and where it lies
@@ -339,37 +173,14 @@ void wgrad_place(const Shape& s, int place, const float* x, const float* dy, flo
   }
 }
 
-// Calls f(place, slot) for every place.
-template <class F>
-GEMEL_INLINE void for_each_place(const Shape& s, const F& f) {
-  parallel(s.place_items(), [&](std::int64_t item, int slot) {
-    const int begin = static_cast<int>(item) * s.places_per_item, end = min(begin + s.places_per_item, s.places);
-    for (int place = begin; place < end; ++place) f(place, slot);
-  });
-}
-
 }  // namespace
 
-std::size_t local2d_scratch(const Conv2dShape& shape) {
+std::size_t local2d_backward_scratch(const Conv2dShape& shape) {
   const Shape s(shape);
-  Carver fprop(nullptr), dgrad(nullptr), wgrad(nullptr);
-  const FpropSlots fprop_slots(s, fprop);
+  Carver dgrad(nullptr), wgrad(nullptr);
   const DgradSlots dgrad_slots(s, dgrad);
   const WgradSlots wgrad_slots(s, wgrad);
-  const std::size_t backward = dgrad.used() > wgrad.used() ? dgrad.used() : wgrad.used();
-  return fprop.used() > backward ? fprop.used() : backward;
-}
-
-void local2d_fprop(Queue queue, const Conv2dShape& shape, const float* x, const float* w, const float* bias, float* y) {
-  if (shape.n == 0) return;
-  const Shape s(shape);
-  Carver carver(queue.scratch.data);
-  const FpropSlots slots(s, carver);
-  require_scratch(queue, carver.used(), "local2d_fprop");
-  for_each_place(s, [&](int place, int slot) {
-    fprop_place(s, place, x, w, bias, slots.packed + std::ptrdiff_t{slot} * kPackedFloats,
-                slots.sums + std::ptrdiff_t{slot} * kRowBlock * kMaxWidth, y);
-  });
+  return dgrad.used() > wgrad.used() ? dgrad.used() : wgrad.used();
 }
 
 void local2d_dgrad(Queue queue, const Conv2dShape& shape, const float* dy, const float* w, float* dx) {
