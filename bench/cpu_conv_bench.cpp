@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The matrix products of the `cpu` device, on the layers of `small` and `lenet` and the 3x3 convolution 64 -> 64 at
-// 14x14: forward, input gradient and filter gradient, in GFLOP/s and as a share of the multiply-add peak measured in
-// this run. Only the operations of the formula count, not those on padding. Threads: GEMEL_THREADS. Instruction set:
-// GEMEL_CPU_ISA.
+// The matrix products of the `cpu` device, on the layers of `small` and `lenet`, the 3x3 convolution 64 -> 64 at 14x14
+// and DeepFace's locally connected layers: forward, input gradient and filter gradient, in GFLOP/s and as a share of the
+// multiply-add peak measured in this run. Only the operations of the formula count, not those on padding. Locally
+// connected layers also in GB/s of the least traffic: each input read, each output written once. Threads: GEMEL_THREADS.
+// Instruction set: GEMEL_CPU_ISA.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -93,6 +94,25 @@ void block(benchmark::State& state, const ConvBlock& shape, Pass pass) {
   });
 }
 
+void local2d(benchmark::State& state, const Conv2dShape& shape, Pass pass) {
+  const Kernels& kernels = cpu::kernels();
+  const auto x_count = static_cast<std::size_t>(shape.n) * shape.h * shape.w * shape.c;
+  const auto outputs = static_cast<std::size_t>(shape.p()) * shape.q() * shape.k, y_count = outputs * shape.n;
+  const auto w_count = outputs * shape.r * shape.s * shape.c;
+  const Floats x = normal(x_count), y = normal(y_count), w = normal(w_count), bias = normal(outputs);
+  const std::size_t bytes = kernels.local2d_scratch(shape);
+  const Floats scratch = normal(bytes / sizeof(float) + 1);
+  const Queue queue{.scratch = {scratch.get(), bytes}};
+  time_pass(state, 2.0 * static_cast<double>(y_count) * shape.r * shape.s * shape.c, [&] {
+    if (pass == Pass::fprop) kernels.local2d_fprop(queue, shape, x.get(), w.get(), bias.get(), y.get());
+    if (pass == Pass::dgrad) kernels.local2d_dgrad(queue, shape, y.get(), w.get(), x.get());
+    if (pass == Pass::wgrad) kernels.local2d_wgrad(queue, shape, x.get(), y.get(), w.get(), bias.get());
+  });
+  const std::size_t floats = x_count + y_count + outputs + (pass == Pass::wgrad ? 2 * w_count : w_count);
+  state.counters["GB/s"] =
+      benchmark::Counter(4e-9 * static_cast<double>(floats * state.iterations()), benchmark::Counter::kIsRate);
+}
+
 void linear(benchmark::State& state, const LinearShape& shape, Pass pass) {
   const Kernels& kernels = cpu::kernels();
   const auto n = static_cast<std::size_t>(shape.n), in = static_cast<std::size_t>(shape.in);
@@ -154,6 +174,14 @@ void add_benchmarks() {
   };
   for (const NamedConv& c : convolutions) add(std::string("conv2d/") + c.name, conv2d, c.shape);
   for (const NamedBlock& b : blocks) add(std::string("block/") + b.name, block, b.block);
+  for (const int n : {1, 32, 128}) {
+    const NamedConv locals[] = {{"L4_9x9_16_to_16_63x63", {n, 63, 63, 16, 16, 9, 9}},
+                                {"L5_7x7_stride2_16_to_16_55x55", {n, 55, 55, 16, 16, 7, 7, 2, 2}},
+                                {"L6_5x5_16_to_16_25x25", {n, 25, 25, 16, 16, 5, 5}}};
+    for (const NamedConv& c : locals) {
+      add(std::string("local2d/deepface/") + c.name + "_batch" + std::to_string(n), local2d, c.shape);
+    }
+  }
   for (const NamedLinear& l : products) add(std::string("linear/") + l.name, linear, l.shape);
 }
 
@@ -168,5 +196,6 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("threads", std::to_string(gemel::ThreadPool::instance().threads()));
   benchmark::AddCustomContext("peak GFLOP/s", std::to_string(gemel::bench::peak() / 1e9));
   benchmark::AddCustomContext("copy GB/s", std::to_string(gemel::bench::copy_bytes() / 1e9));
+  benchmark::AddCustomContext("read GB/s", std::to_string(gemel::bench::read_bytes() / 1e9));
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
@@ -59,6 +60,27 @@ inline double copy_bytes() {
     });
   });
   return 2.0 * static_cast<double>(kBytes * chunks) / seconds;
+}
+
+// Bytes a second read, from 64 MiB a thread, which no cache holds.
+inline double read_bytes() {
+  constexpr std::size_t kCount = (std::size_t{64} << 20) / sizeof(std::uint64_t);
+  ThreadPool& pool = ThreadPool::instance();
+  const auto chunks = static_cast<std::size_t>(pool.threads());
+  const std::vector<std::uint64_t> from(kCount * chunks, 1);
+  std::vector<std::uint64_t> sums(chunks);
+  const double seconds = best_seconds(5, [&] {
+    pool.run(pool.threads(), [&](int chunk, int) {
+      const std::uint64_t* p = from.data() + kCount * static_cast<std::size_t>(chunk);
+      std::uint64_t sum = 0;
+      for (std::size_t i = 0; i < kCount; ++i) sum += p[i];
+      sums[static_cast<std::size_t>(chunk)] = sum;
+    });
+  });
+  for (const std::uint64_t sum : sums) {
+    if (sum != kCount) throw std::logic_error("read_bytes: the sum is wrong");
+  }
+  return static_cast<double>(kCount * sizeof(std::uint64_t) * chunks) / seconds;
 }
 
 }  // namespace gemel::bench

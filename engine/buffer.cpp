@@ -13,7 +13,8 @@ constexpr std::size_t kPieceAlignment = 256;
 }  // namespace
 
 Shape::Shape(std::initializer_list<int> dims) {
-  if (dims.size() > dims_.size()) throw ShapeError(concat("a shape of ", dims.size(), " dimensions; 4 are possible"));
+  if (dims.size() > dims_.size())
+    throw ShapeError(concat("a shape of ", dims.size(), " dimensions; ", dims_.size(), " are possible"));
   for (int dim : dims) dims_[static_cast<std::size_t>(rank_++)] = dim;
   std::size_t count = 1;
   for (int dim : dims) {

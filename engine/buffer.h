@@ -27,7 +27,7 @@ class Shape {
   bool operator==(const Shape&) const = default;
 
  private:
-  std::array<int, 4> dims_{1, 1, 1, 1};
+  std::array<int, 6> dims_{1, 1, 1, 1, 1, 1};
   int rank_ = 0;
 };
 

@@ -5,7 +5,7 @@
 
 namespace gemel {
 
-std::unique_ptr<Layer> Conv2d::parse(TextLine& line) {
+Conv2dOptions parse_conv2d_options(TextLine& line) {
   Conv2dOptions options{.filters = line.number("number of filters", 1, kMaxChannels),
                         .window = line.size("filter size", 1, kMaxWindow)};
   while (line.more()) {
@@ -19,12 +19,11 @@ std::unique_ptr<Layer> Conv2d::parse(TextLine& line) {
     if (option == "bias") options.bias_init = parse_bias_init(line);
     if (option == "nobias") options.bias = false;
   }
-  return std::make_unique<Conv2d>(options);
+  return options;
 }
 
-std::string Conv2d::text() const {
-  const Conv2dOptions& o = options_;
-  std::string line = concat("conv ", o.filters, " ", o.window.h, "x", o.window.w);
+std::string conv2d_options_text(const Conv2dOptions& o) {
+  std::string line = concat(o.filters, " ", o.window.h, "x", o.window.w);
   if (o.stride.h != 1 || o.stride.w != 1) line += " stride " + size_text(o.stride.h, o.stride.w);
   if (o.same) {
     line += " pad same";
@@ -36,10 +35,9 @@ std::string Conv2d::text() const {
   return line;
 }
 
-std::string Conv2d::describe() const {
-  const Conv2dOptions& o = options_;
-  std::string text = "Conv2d(";
-  if (shape_.c > 0) text += concat(shape_.c, " -> ");
+std::string describe_conv2d(std::string_view kind, int channels, const Conv2dOptions& o) {
+  std::string text = concat(kind, "(");
+  if (channels > 0) text += concat(channels, " -> ");
   text += concat(o.filters, ", ", o.window.h, "x", o.window.w);
   if (o.stride.h != 1 || o.stride.w != 1) text += ", stride " + size_text(o.stride.h, o.stride.w);
   if (o.same) {
@@ -50,33 +48,43 @@ std::string Conv2d::describe() const {
   return text + ")";
 }
 
-Shape Conv2d::build(const Shape& input, const std::string& prefix, Parameters& parameters) {
-  check_image(describe(), input);
-  Conv2dOptions& o = options_;
-  shape_.c = input[2];
-  if (o.filters < 1) throw ShapeError(concat(describe(), ": the number of filters must be at least 1"));
+Conv2dShape conv2d_shape(std::string_view kind, Conv2dOptions& o, const Shape& input) {
+  check_image(describe_conv2d(kind, 0, o), input);
+  const std::string layer = describe_conv2d(kind, input[2], o);
+  if (o.filters < 1) throw ShapeError(concat(layer, ": the number of filters must be at least 1"));
   if (o.same) {
     if (o.window.h % 2 == 0 || o.window.w % 2 == 0) {
-      throw ShapeError(concat(describe(), ": pad same needs odd filter sizes"));
+      throw ShapeError(concat(layer, ": pad same needs odd filter sizes"));
     }
     o.pad = {(o.window.h - 1) / 2, (o.window.w - 1) / 2};
   }
-  check_window(describe(), {input[0], input[1]}, o.window, o.stride, o.pad);
-  shape_ = {.n = 0,
-            .h = input[0],
-            .w = input[1],
-            .c = input[2],
-            .k = o.filters,
-            .r = o.window.h,
-            .s = o.window.w,
-            .stride_h = o.stride.h,
-            .stride_w = o.stride.w,
-            .pad_h = o.pad.h,
-            .pad_w = o.pad.w};
+  check_window(layer, {input[0], input[1]}, o.window, o.stride, o.pad);
+  const Conv2dShape shape{.n = 0,
+                          .h = input[0],
+                          .w = input[1],
+                          .c = input[2],
+                          .k = o.filters,
+                          .r = o.window.h,
+                          .s = o.window.w,
+                          .stride_h = o.stride.h,
+                          .stride_w = o.stride.w,
+                          .pad_h = o.pad.h,
+                          .pad_w = o.pad.w};
+  check_count(layer, "weight", {shape.k, shape.r, shape.s, shape.c});
+  check_count(layer, "output", {shape.p(), shape.q(), shape.k});
+  return shape;
+}
 
+std::unique_ptr<Layer> Conv2d::parse(TextLine& line) { return std::make_unique<Conv2d>(parse_conv2d_options(line)); }
+
+std::string Conv2d::text() const { return concat("conv ", conv2d_options_text(options_)); }
+
+std::string Conv2d::describe() const { return describe_conv2d("Conv2d", shape_.c, options_); }
+
+Shape Conv2d::build(const Shape& input, const std::string& prefix, Parameters& parameters) {
+  Conv2dOptions& o = options_;
+  shape_ = conv2d_shape("Conv2d", o, input);
   const Shape weight{shape_.k, shape_.r, shape_.s, shape_.c}, output{shape_.p(), shape_.q(), shape_.k};
-  check_count(describe(), "weight", weight);
-  check_count(describe(), "output", output);
   const int taps = shape_.r * shape_.s;
   weight_ =
       parameters.declare(prefix + ".weight", weight, weight_initializer(o.init, taps * shape_.c, taps * shape_.k));

@@ -20,6 +20,15 @@ struct Conv2dOptions {
   BiasInit bias_init{};
 };
 
+// What a line of filters says besides its keyword: "K N|RxS [stride N|NxN] ...".
+Conv2dOptions parse_conv2d_options(TextLine& line);
+std::string conv2d_options_text(const Conv2dOptions& options);
+// "Conv2d(1 -> 20, 5x5)"; channels 0: not built yet.
+std::string describe_conv2d(std::string_view kind, int channels, const Conv2dOptions& options);
+// The shape of filters on an input (H,W,C), n = 0; works out `pad same`. Throws ShapeError "KIND(...): ..." where the
+// filters do not fit, or an output or the filters of a place are too large.
+Conv2dShape conv2d_shape(std::string_view kind, Conv2dOptions& options, const Shape& input);
+
 // y(N,P,Q,K) = x(N,H,W,C) * w(K,R,S,C) + b(K), with P = (H + 2 pad - R) / stride + 1 (rounded down), Q likewise
 // (Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, relationship 6).
 // Parameters: PREFIX.weight (K,R,S,C) and PREFIX.bias (K).

@@ -13,8 +13,8 @@
 //   relu
 //   linear 128 init xavier
 //
-// The other layers: avgpool (as maxpool, and count_pad), globalavgpool, prelu, sigmoid, batchnorm, affine, dropout RATE,
-// flatten, l2normalize; `residual [avgpool 2]`, layers, `end`: a block whose input is added to its output. Parameters are
+// The other layers: local (as conv, with filters of each place's own), avgpool (as maxpool, and count_pad), globalavgpool,
+// prelu, sigmoid, batchnorm, affine, dropout RATE, flatten, l2normalize; `residual [avgpool 2]`, layers, `end`: a block whose input is added to its output. Parameters are
 // named after the keyword and the layer's number among its kind: conv1.weight, conv1.bias, conv2.weight, ...
 #pragma once
 

@@ -12,6 +12,7 @@
 #include "layers/dropout.h"
 #include "layers/elementwise.h"
 #include "layers/linear.h"
+#include "layers/locally_connected2d.h"
 #include "layers/pool2d.h"
 #include "layers/prelu.h"
 #include "layers/residual.h"
@@ -38,6 +39,7 @@ constexpr std::array kLayers = {
     LayerSyntax{"globalavgpool", GlobalAvgPool2d::kUsage, GlobalAvgPool2d::parse},
     LayerSyntax{"l2normalize", L2Normalize::kUsage, L2Normalize::parse},
     LayerSyntax{"linear", Linear::kUsage, Linear::parse},
+    LayerSyntax{"local", LocallyConnected2d::kUsage, LocallyConnected2d::parse},
     LayerSyntax{"maxpool", MaxPool2d::kUsage, MaxPool2d::parse},
     LayerSyntax{"prelu", PRelu::kUsage, PRelu::parse},
     LayerSyntax{"relu", ActivationLayer::kReluUsage, ActivationLayer::parse},

@@ -35,7 +35,26 @@ linear 128 init xavier
 l2normalize
 )";
 
-// The paper's own start of its weights and biases.
+// The papers' own start of weights and biases.
+constexpr const char* kDeepface =
+    R"(# deepface: C1 to F7 of Taigman, Yang, Ranzato, Wolf 2014; for aligned faces, 102 million parameters
+input 152x152x3
+conv 32 11x11 init normal 0.01 bias 0.5
+relu
+maxpool 3 stride 2 ceil
+conv 16 9x9 init normal 0.01 bias 0.5
+relu
+local 16 9x9 init normal 0.01 bias 0.5
+relu
+local 16 7x7 stride 2 init normal 0.01 bias 0.5
+relu
+local 16 5x5 init normal 0.01 bias 0.5
+relu
+linear 4096 init normal 0.01 bias 0.5
+relu
+dropout 0.5
+)";
+
 constexpr const char* kKoch =
     R"(# koch: the one-shot network of Koch, Zemel, Salakhutdinov 2015, up to the 4096 features that its weighted L1 compares
 input 105x105x1
@@ -95,6 +114,7 @@ std::string resnet_face() {
 const std::vector<Preset>& network_presets() {
   static const std::vector<Preset> presets = {{"lenet", kLenet},
                                               {"small", kSmall},
+                                              {"deepface", kDeepface},
                                               {"koch", kKoch},
                                               {"facenet-small", facenet_small()},
                                               {"resnet-face", resnet_face()}};

@@ -12,10 +12,10 @@
 // right operand that it needs, kDepth rows at a time, into an L1-sized buffer. Accumulators rest in scratch between
 // the pieces. Every element is one chain of multiply-adds in the order of the sum, so a row has the same bits in any
 // batch.
+#include "kernels/cpu/accumulate.h"
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/scratch.h"
-#include "kernels/cpu/tile.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
@@ -124,41 +124,13 @@ void multiply_one_row(int depth, int panel, const float* a, const float* packed,
   }
 }
 
-// Tile rows for dw; four neighbouring floats never straddle a cache line (see conv2d_wgrad.cpp).
-constexpr int wgrad_tile_rows(int vectors) {
-  return kRegisters == 16 && vectors == 2 ? 4 : min(tile_rows(vectors), 12);
-}
-
-// Rows [first, first + Rows) of one panel of dw, of which rows before `begin` are left alone.
-template <class Size, int Rows>
-GEMEL_INLINE void sum_tile(const LinearShape& s, const Panel& panel, const float* dy, const float* packed, int batch,
-                           int first, int begin, float* dw) {
-  Vec<Size::kLanes> c[Rows][Size::kVectors] = {};
-  multiply_columns<Size>(c, dy + first, s.out, packed, Size::kWidth, (Size::kVectors - 1) * Size::kLanes, batch);
-  GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
-    if (first + i < begin) continue;
-    float* row = dw + static_cast<std::ptrdiff_t>(first + i) * s.in;
-    TileRow<Size> old;  // all of it is read before any of it is written: the last vector may overlap its neighbour
-    load_columns<Size>(row, old, panel);
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += old[j];
-    store_columns<Size>(row, c[i], panel);
-  }
-}
-
 template <class Size>
 void sum_panel(const LinearShape& s, const Panel& panel, const float* x, const float* dy, float* packed, float* dw) {
-  constexpr int kRows = wgrad_tile_rows(Size::kVectors);
   for (int n = 0; n < s.n; n += kDepth) {
     const int batch = min(kDepth, s.n - n);
     pack_rows<Size>(panel, batch, x + static_cast<std::ptrdiff_t>(n) * s.in, s.in, packed);
     const float* g = dy + static_cast<std::ptrdiff_t>(n) * s.out;
-    if (s.out < kRows) {
-      for (int o = 0; o < s.out; ++o) sum_tile<Size, 1>(s, panel, g, packed, batch, o, o, dw);
-    } else {
-      for (int o = 0; o < s.out; o += kRows) {
-        sum_tile<Size, kRows>(s, panel, g, packed, batch, min(o, s.out - kRows), o, dw);
-      }
-    }
+    accumulate_panel<Size>(panel, s.out, {g, s.out, packed, batch}, dw, s.in);
   }
 }
 

@@ -101,11 +101,10 @@ void pack_rows(const Panel& p, int rows, const float* from, std::ptrdiff_t pitch
   }
 }
 
-// Transposes Lanes x Lanes floats: out row i (stride `pitch`) holds element i of each of the `Lanes` inputs.
+// Loads Lanes x Lanes floats, rows `pitch` floats apart, transposed: v[i] holds element i of each row.
 template <int Lanes>
-GEMEL_INLINE void transpose_block(const float* from, std::ptrdiff_t from_pitch, float* out, std::ptrdiff_t pitch) {
-  Vec<Lanes> v[Lanes];
-  GEMEL_UNROLL for (int i = 0; i < Lanes; ++i) v[i] = load<Lanes>(from + i * from_pitch);
+GEMEL_INLINE void load_transposed(const float* from, std::ptrdiff_t pitch, Vec<Lanes> (&v)[Lanes]) {
+  GEMEL_UNROLL for (int i = 0; i < Lanes; ++i) v[i] = load<Lanes>(from + i * pitch);
   // log2(Lanes) rounds; in the round of distance d, rows i and i + d exchange the lanes whose bit d differs.
   GEMEL_UNROLL for (int d = Lanes / 2; d > 0; d /= 2) {
     IntVec<Lanes> low{}, high{};
@@ -129,6 +128,13 @@ GEMEL_INLINE void transpose_block(const float* from, std::ptrdiff_t from_pitch, 
       v[i + d] = b;
     }
   }
+}
+
+// Row i of `out` (rows `pitch` floats apart) holds element i of each of the `Lanes` rows of `from`.
+template <int Lanes>
+GEMEL_INLINE void transpose_block(const float* from, std::ptrdiff_t from_pitch, float* out, std::ptrdiff_t pitch) {
+  Vec<Lanes> v[Lanes];
+  load_transposed<Lanes>(from, from_pitch, v);
   GEMEL_UNROLL for (int i = 0; i < Lanes; ++i) store<Lanes>(out + i * pitch, v[i]);
 }
 

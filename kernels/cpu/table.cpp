@@ -15,6 +15,10 @@ void replace_entries(Kernels& table) {
   table.conv_block_backward = conv_block_backward;
   table.conv_block_packed_bytes = conv_block_packed_bytes;
   table.conv_block_pack = conv_block_pack;
+  table.local2d_scratch = local2d_scratch;
+  table.local2d_fprop = local2d_fprop;
+  table.local2d_dgrad = local2d_dgrad;
+  table.local2d_wgrad = local2d_wgrad;
   table.linear_packed_bytes = linear_packed_bytes;
   table.linear_pack = linear_pack;
   table.linear_scratch = linear_scratch;

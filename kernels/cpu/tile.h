@@ -36,6 +36,16 @@ GEMEL_INLINE void load_b(const float* b, TileRow<Size>& v) {
   }
 }
 
+// The last vector from b[last].
+template <class Size>
+GEMEL_INLINE void load_b(const float* b, int last, TileRow<Size>& v) {
+  GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+    Vec<Size::kLanes> t = load<Size::kLanes>(b + (j + 1 < Size::kVectors ? j * Size::kLanes : last));
+    GEMEL_KEEP_IN_REGISTER(t);
+    v[j] = t;
+  }
+}
+
 // A by row pointers: row i is a[i][0..length). B: packed rows of Size::kWidth floats.
 template <class Size, int Rows>
 GEMEL_INLINE void multiply_rows(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], const float* const (&a)[Rows],
@@ -65,6 +75,46 @@ GEMEL_INLINE void multiply_gathered(Vec<Size::kLanes> (&c)[Rows][Size::kVectors]
   }
 }
 
+// B where it lies: rows b_pitch floats apart; `last` is where the panel's last vector starts (the others are neighbours
+// from 0).
+template <class Size, int Rows>
+GEMEL_INLINE void multiply_rows_in_place(Vec<Size::kLanes> (&c)[Rows][Size::kVectors], const float* const (&a)[Rows],
+                                         int length, const float* b, std::ptrdiff_t b_pitch, int last) {
+  for (int k = 0; k < length; ++k, b += b_pitch) {
+    TileRow<Size> v;
+    load_b<Size>(b, last, v);
+    GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
+      const Vec<Size::kLanes> s = broadcast<Size::kLanes>(a[i][k]);
+      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += s * v[j];
+    }
+  }
+}
+
+// B transposed where it lies: column j of the panel is row column_of(j) of `b`, rows b_pitch floats apart. One row of A.
+template <class Size>
+GEMEL_INLINE void multiply_transposed(TileRow<Size>& c, const Panel& panel, const float* a, int length, const float* b,
+                                      std::ptrdiff_t b_pitch) {
+  constexpr int kBlock = Size::kLanes;
+  int k = 0;
+  if (panel.valid == kBlock) {
+    for (; k + kBlock <= length; k += kBlock) {
+      GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
+        Vec<kBlock> v[kBlock];
+        load_transposed<kBlock>(b + panel.column_of(j) * b_pitch + k, b_pitch, v);
+        GEMEL_UNROLL for (int i = 0; i < kBlock; ++i) c[j] += broadcast<kBlock>(a[k + i]) * v[i];
+      }
+    }
+  }
+  for (; k < length; ++k) {
+    for (int j = 0; j < Size::kVectors; ++j) {
+      const float* rows = b + panel.column_of(j) * b_pitch + k;
+      Vec<kBlock> v{};
+      for (int e = 0; e < panel.valid; ++e) v[e] = rows[e * b_pitch];
+      c[j] += broadcast<kBlock>(a[k]) * v;
+    }
+  }
+}
+
 // A transposed: its rows are neighbours, step k reads a[0..Rows), and the next step lies a_pitch floats further. B:
 // rows b_pitch floats apart; `last` is where the panel's last vector starts (the others are neighbours from 0).
 template <class Size, int Rows>
@@ -72,11 +122,7 @@ GEMEL_INLINE void multiply_columns(Vec<Size::kLanes> (&c)[Rows][Size::kVectors],
                                    const float* b, std::ptrdiff_t b_pitch, int last, int length) {
   for (int k = 0; k < length; ++k, a += a_pitch, b += b_pitch) {
     TileRow<Size> v;
-    GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) {
-      Vec<Size::kLanes> t = load<Size::kLanes>(b + (j + 1 < Size::kVectors ? j * Size::kLanes : last));
-      GEMEL_KEEP_IN_REGISTER(t);
-      v[j] = t;
-    }
+    load_b<Size>(b, last, v);
     GEMEL_UNROLL for (int i = 0; i < Rows; ++i) {
       const Vec<Size::kLanes> s = broadcast<Size::kLanes>(a[i]);
       GEMEL_UNROLL for (int j = 0; j < Size::kVectors; ++j) c[i][j] += s * v[j];

@@ -8,6 +8,7 @@
 #include "layers/dropout.h"
 #include "layers/elementwise.h"
 #include "layers/linear.h"
+#include "layers/locally_connected2d.h"
 #include "layers/pool2d.h"
 #include "layers/prelu.h"
 #include "tests/layers/layer_rig.h"
@@ -42,6 +43,10 @@ std::vector<LayerCase> layer_cases() {
       {"conv_same_nobias", maker<Conv2d>(same), {5, 6, 2}, {5, 6, 3}, 3, false, 0.5f},
       {"conv_1x1", maker<Conv2d>(point), {1, 1, 1}, {1, 1, 1}, 1, false, 0.5f},
       {"conv_whole_image", maker<Conv2d>(whole), {4, 3, 5}, {1, 1, 7}, 2, false, 0.5f},
+      {"local_strided", maker<LocallyConnected2d>(strided), {7, 8, 3}, {4, 3, 5}, 2, false, 0.5f},
+      {"local_same_nobias", maker<LocallyConnected2d>(same), {5, 6, 2}, {5, 6, 3}, 3, false, 0.5f},
+      {"local_1x1", maker<LocallyConnected2d>(point), {1, 1, 1}, {1, 1, 1}, 1, false, 0.5f},
+      {"local_whole_image", maker<LocallyConnected2d>(whole), {4, 3, 5}, {1, 1, 7}, 2, false, 0.5f},
       {"linear", maker<Linear>(13), {31}, {13}, 3, false, 0.5f},
       {"linear_image_nobias", maker<Linear>(1, false), {3, 2, 5}, {1}, 5, false, 0.5f},
       {"maxpool", maker<MaxPool2d>(pair), {5, 4, 3}, {2, 2, 3}, 2, true, 0.1f},
@@ -188,6 +193,11 @@ TEST_P(LayerGradientTest, KnownOutputs) {
       forward({"", maker<Conv2d>(Conv2dOptions{.filters = 1, .window = {2, 2}}), {3, 3, 1}, {2, 2, 1}, 1, false, 0},
               image, {{1, 0, 0, 10}, {0.5f}}),
       (Floats{51.5f, 62.5f, 84.5f, 95.5f}));
+  // The same filter at each place is a convolution; another one at the last is not.
+  const LayerCase local{
+      "", maker<LocallyConnected2d>(Conv2dOptions{.filters = 1, .window = {2, 2}}), {3, 3, 1}, {2, 2, 1}, 1, false, 0};
+  EXPECT_EQ(forward(local, image, {{1, 0, 0, 10, 1, 0, 0, 10, 1, 0, 0, 10, 0, 1, 1, 0}, {0.5f, 0.5f, 0.5f, -1}}),
+            (Floats{51.5f, 62.5f, 84.5f, 13}));
   EXPECT_EQ(forward({"", maker<Linear>(2), {3}, {2}, 1, false, 0}, {1, 2, 3}, {{1, 0, 0, 0, 1, 10}, {0.5f, -1}}),
             (Floats{1.5f, 31}));
   EXPECT_EQ(

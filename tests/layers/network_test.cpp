@@ -67,6 +67,27 @@ TEST(NetworkTest, Small) {
   EXPECT_EQ(network.parameters().find("linear1.weight")->initializer.fan_in, 3136);
 }
 
+TEST(NetworkTest, Deepface) {
+  const Network network = Network::load("deepface");
+  EXPECT_EQ(shape_list(network),
+            (Strings{"152x152x3", "142x142x32", "142x142x32", "71x71x32", "63x63x16", "63x63x16", "55x55x16",
+                     "55x55x16", "25x25x16", "25x25x16", "21x21x16", "21x21x16", "4096", "4096", "4096"}));
+  const auto count = [&](const std::string& layer) {
+    return network.parameters().find(layer + ".weight")->shape.count() +
+           network.parameters().find(layer + ".bias")->shape.count();
+  };
+  EXPECT_EQ(count("conv1"), 11648u);
+  EXPECT_EQ(count("conv2"), 41488u);
+  EXPECT_EQ(count("local1"), 62774800u);
+  EXPECT_EQ(count("local2"), 7850000u);
+  EXPECT_EQ(count("local3"), 2829456u);
+  EXPECT_EQ(count("linear1"), 28905472u);
+  EXPECT_EQ(network.parameters().parameter_count(), 102412864u);
+  EXPECT_EQ(network.parameters().find("local1.weight")->shape, (Shape{55, 55, 16, 9, 9, 16}));
+  EXPECT_EQ(network.parameters().find("local1.weight")->initializer.fan_in, 9 * 9 * 16);
+  EXPECT_EQ(network.parameters().find("local1.bias")->shape, (Shape{55, 55, 16}));
+}
+
 TEST(NetworkTest, Koch) {
   const Network network = Network::load("koch");
   EXPECT_EQ(shape_list(network),
@@ -115,7 +136,7 @@ TEST(NetworkTest, ResnetFace) {
 }
 
 TEST(NetworkTest, PresetsAreKnownByName) {
-  EXPECT_EQ(Network::presets(), (Strings{"lenet", "small", "koch", "facenet-small", "resnet-face"}));
+  EXPECT_EQ(Network::presets(), (Strings{"lenet", "small", "deepface", "koch", "facenet-small", "resnet-face"}));
   for (const std::string& preset : Network::presets()) {
     EXPECT_EQ(Network::parse(Network::preset_text(preset), preset).text(), Network::load(preset).text());
   }
@@ -127,6 +148,8 @@ conv 8 3x3
 conv 8 3x5 stride 2x1 pad 1x2 init xavier nobias
 conv 4 1x1 stride 2
 conv 4 3x3 pad same
+local 4 3x5 stride 1x2 pad 1x2 init xavier nobias
+local 4 1x1
 relu
 maxpool 2
 maxpool 3x2 stride 1 pad 1x0 ceil
@@ -159,6 +182,9 @@ TEST(NetworkTest, TextRoundTrip) {
                                               "conv3.bias 4",
                                               "conv4.weight 4x3x3x4",
                                               "conv4.bias 4",
+                                              "local1.weight 10x9x4x3x5x4",
+                                              "local2.weight 10x9x4x1x1x4",
+                                              "local2.bias 10x9x4",
                                               "linear1.weight 9x48",
                                               "linear2.weight 5x9",
                                               "linear2.bias 5",
@@ -303,6 +329,16 @@ TEST(NetworkTest, ForInputErrors) {
               Network::for_input("lenet", {10, 28, 1});
             }),
             "lenet:5: Conv2d(20 -> 50, 5x5): input height 3 with padding 0 is smaller than the window's 5");
+  EXPECT_EQ(
+      message_of<ShapeError>([] {
+        Network::for_input("deepface", {70, 70, 3});
+      }),
+      "deepface:12: LocallyConnected2d(16 -> 16, 5x5): input height 4 with padding 0 is smaller than the window's 5");
+  EXPECT_EQ(
+      message_of<ShapeError>([] {
+        Network::for_input("deepface", {28, 28, 1});
+      }),
+      "deepface:8: LocallyConnected2d(16 -> 16, 9x9): input height 1 with padding 0 is smaller than the window's 9");
   EXPECT_EQ(message_of<ShapeError>([] { Network::for_input("lenet", {784}); }), "Network: input is 784, must be HxWxC");
   EXPECT_EQ(message_of<InputError>([] {
               Network::for_input("lenet", {28, 28, 1}, -1);
@@ -329,6 +365,12 @@ TEST(NetworkTest, ShapeErrors) {
        "net:2: Conv2d(1 -> 2, 3x3, pad 3): padding 3 must be smaller than the window's height 3"},
       {"input 9x9x1\nconv 2 3x2 stride 2 pad same",
        "net:2: Conv2d(1 -> 2, 3x2, stride 2, pad same): pad same needs odd filter sizes"},
+      {"input 4x9x3\nlocal 20 5x5",
+       "net:2: LocallyConnected2d(3 -> 20, 5x5): input height 4 with padding 0 is smaller than the window's 5"},
+      {"input 9x9x1\nlinear 4\nlocal 2 3x3", "net:3: LocallyConnected2d(2, 3x3): input is 4, must be HxWxC"},
+      {"input 600x600x16\nlocal 16 9x9 stride 1",
+       "net:2: LocallyConnected2d(16 -> 16, 9x9): weight 592x592x16x9x9x16 has 7267221504 numbers, at most 2147483647 "
+       "are possible"},
       {"input 9x9x1\nlinear 4\nconv 2 3x3", "net:3: Conv2d(2, 3x3): input is 4, must be HxWxC"},
       {"input 9x9x1\nflatten\n\nmaxpool 2", "net:4: MaxPool2d(2x2, stride 2): input is 81, must be HxWxC"},
       {"input 9x9x1\nmaxpool 17x16 pad 9",

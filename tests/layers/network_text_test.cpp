@@ -20,14 +20,15 @@ std::string parse_error(const std::string& text) {
 constexpr const char* kConvUsage =
     "; write: conv K N|RxS [stride N|NxN] [pad N|NxN|same] [init he|xavier|glorot|normal STD] [bias VALUE|normal MEAN "
     "STD] [nobias]";
+const std::string kLocalUsage = "; write: local" + std::string(kConvUsage).substr(std::string("; write: conv").size());
 constexpr const char* kMaxUsage = "; write: maxpool N|RxS [stride N|NxN] [pad N|NxN] [ceil]";
 constexpr const char* kAvgUsage = "; write: avgpool N|RxS [stride N|NxN] [pad N|NxN] [ceil] [count_pad]";
 constexpr const char* kLinearUsage =
     "; write: linear N [init he|xavier|glorot|normal STD] [bias VALUE|normal MEAN STD] [nobias]";
 constexpr const char* kResidualUsage = "; write: residual [avgpool 2] ... end";
 const std::string kKnown =
-    "; known: affine, avgpool, batchnorm, conv, dropout, flatten, globalavgpool, l2normalize, linear, maxpool, prelu, "
-    "relu, residual, sigmoid";
+    "; known: affine, avgpool, batchnorm, conv, dropout, flatten, globalavgpool, l2normalize, linear, local, maxpool, "
+    "prelu, relu, residual, sigmoid";
 
 TEST(NetworkTextTest, NoInput) {
   EXPECT_EQ(parse_error(""), "net: empty; a network starts with 'input HxWxC'");
@@ -102,6 +103,8 @@ TEST(NetworkTextTest, Layers) {
       {"conv 20 5 bias 1e9", "the bias must be a number from -1000 to 1000, not '1e9'", kConvUsage},
       {"conv 20 5 bias 0.5x", "the bias must be a number from -1000 to 1000, not '0.5x'", kConvUsage},
       {"conv 20 5 bias normal 1", "the standard deviation is missing", kConvUsage},
+      {"local", "the number of filters is missing", kLocalUsage},
+      {"local 16 3x3 places 2", "unknown option 'places'", kLocalUsage},
       {"maxpool", "the window is missing", kMaxUsage},
       {"maxpool 0", "the window must be a whole number from 1 to 1024, not '0'", kMaxUsage},
       {"maxpool 2 2", "unknown option '2'", kMaxUsage},

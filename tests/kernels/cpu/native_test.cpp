@@ -123,6 +123,32 @@ TEST_P(NativeKernels, ConvolveAnImageAloneAsInABatch) {
   }
 }
 
+TEST_P(NativeKernels, ConvolveLocallyAnImageAloneAsInABatch) {
+  // More images than a block of them, more depth than a packed piece; whole vectors, and parts of them at the borders.
+  for (const Conv2dShape& shape :
+       {Conv2dShape{.n = 131, .h = 6, .w = 5, .c = 16, .k = 16, .r = 5, .s = 5},
+        Conv2dShape{.n = 9, .h = 5, .w = 7, .c = 131, .k = 37, .r = 3, .s = 5, .pad_h = 1, .pad_w = 2},
+        Conv2dShape{.n = 7, .h = 7, .w = 8, .c = 1, .k = 3, .r = 3, .s = 3, .stride_h = 2, .stride_w = 2}}) {
+    const std::size_t x_floats = static_cast<std::size_t>(shape.h) * shape.w * shape.c;
+    const std::size_t y_floats = static_cast<std::size_t>(shape.p()) * shape.q() * shape.k;
+    const std::vector<float> x = random_floats(x_floats * shape.n, "x"), dy = random_floats(y_floats * shape.n, "dy");
+    const std::vector<float> w = random_floats(y_floats * shape.r * shape.s * shape.c, "w");
+    const std::vector<float> bias = random_floats(y_floats, "bias");
+    const auto batch_of = [&](int rows) {
+      Conv2dShape s = shape;
+      s.n = rows;
+      return s;
+    };
+    const auto scratch = [&](int rows) { return kernels_->local2d_scratch(batch_of(rows)); };
+    expect_rows_alone_as_in_the_batch(shape.n, y_floats, scratch, [&](Queue queue, int first, int rows, float* y) {
+      kernels_->local2d_fprop(queue, batch_of(rows), x.data() + x_floats * first, w.data(), bias.data(), y);
+    });
+    expect_rows_alone_as_in_the_batch(shape.n, x_floats, scratch, [&](Queue queue, int first, int rows, float* dx) {
+      kernels_->local2d_dgrad(queue, batch_of(rows), dy.data() + y_floats * first, w.data(), dx);
+    });
+  }
+}
+
 TEST_P(NativeKernels, MultiplyARowAloneAsInABatch) {
   // More rows than a block of rows, more depth than a packed piece.
   for (const LinearShape& shape : {LinearShape{139, 601, 53}, LinearShape{7, 300, 3}}) {
