@@ -319,6 +319,17 @@ TEST_P(PlanTest, RowsDoNotDependOnTheirNeighbours) {
   }
 }
 
+// What is folded lies in scratch until it is packed: more than a kernel of such a small image asks for.
+TEST_P(PlanTest, ScratchHoldsFoldedFilters) {
+  Rig rig(GetParam());
+  const Network network = Network::parse("input 3x3x64\nconv 64 3x3\naffine\nflatten", "test");
+  const Plan plan(network, *rig.device, 1, Plan::Mode::inference);
+  const ConvBlock block{.conv = {.n = 1, .h = 3, .w = 3, .c = 64, .k = 64, .r = 3, .s = 3}};
+  const Kernels& kernels = rig.device->kernels();
+  const std::size_t filters = kernels.conv_block_packed_bytes(block) > 0 ? 4 * 64 * 9 * 64 : 0;
+  EXPECT_GE(plan.queue(rig.stream).scratch.bytes, kernels.conv_block_scratch(block) + filters + 2 * 4 * 64);
+}
+
 // Dropout draws anew in each step of each run, and again the same for the same.
 TEST_P(PlanTest, DropoutFollowsSeedAndStep) {
   Rig rig(GetParam());
