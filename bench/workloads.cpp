@@ -200,7 +200,7 @@ std::vector<Workload> workloads() {
   for (const StepCase& c : {lenet, small}) {
     all.push_back({concat("train/", c.net, "/", c.rows), c.rows, [c](Device& d) { return prepare_training(d, c); }});
   }
-  for (const char* net : {"lenet", "small", "facenet-small"}) {
+  for (const char* net : {"lenet", "small"}) {
     for (const int n : {64, 1}) {
       all.push_back({concat("embed/", net, "/", n), n, [=](Device& d) { return prepare_embedding(d, net, n); }});
     }
