@@ -31,6 +31,7 @@ void replace_entries(Kernels& table) {
   table.avgpool2d_backward = avgpool2d_backward;
   table.activation_forward = activation_forward;
   table.activation_backward = activation_backward;
+  table.dropout = dropout;
   table.channel_scratch = channel_scratch;
   table.affine_forward = affine_forward;
   table.affine_backward = affine_backward;

@@ -238,14 +238,12 @@ TEST_P(PlanTest, FoldsAffinesIntoTheConvolutionBefore) {
   const Plan blocks(network, *rig.device, kRows, Plan::Mode::inference);
   EXPECT_EQ(blocks.steps(), 9u);  // 4 convolutions, residual, end, batchnorm, linear, affine
   expect_close(output_of(blocks), want, 1e-5, "folded");
-  EXPECT_EQ(Plan(network, *rig.device, kRows, Plan::Mode::training).steps(), 16u);
+  EXPECT_EQ(Plan(network, *rig.device, kRows, Plan::Mode::training).steps(), network.layers().size());
   rig.device->fuse = false;
   const Plan layers(network, *rig.device, kRows, Plan::Mode::inference);
-  EXPECT_EQ(layers.steps(), network.layers().size());
   EXPECT_TRUE(same_bits(output_of(layers), want));
   // A trained network's rows do not depend on each other, and what was folded is made anew.
-  const float* scale = parameters.values() + parameters.find("affine1.scale")->offset;
-  rig.upload(parameters.writable_values() + (scale - parameters.values()), Floats(17, 0));
+  rig.upload(parameters.writable_values() + parameters.find("affine1.scale")->offset, Floats(17, 0));
   const Floats changed = output_of(blocks);
   EXPECT_FALSE(same_bits(changed, want));
   expect_close(changed, output_of(layers), 1e-5, "folded again");
@@ -325,22 +323,17 @@ TEST_P(PlanTest, DropoutFollowsSeedAndStep) {
   const Network network = Network::parse("input 10x10x4\ndropout 0.5\nflatten\ndropout 0.5", "test");
   const std::size_t count = network.output().count();
   const auto output_of = [&](std::uint64_t seed, std::int32_t at) {
-    const Plan plan(network, *rig.device, 1, Plan::Mode::training, seed);
+    const Plan plan(network, *rig.device, 1, Plan::Mode::training_with_input_gradient, seed);
     StepState state{};
     state.step = at;
     const Buffer step(*rig.device, sizeof state);
     rig.device->upload(rig.stream, step.data(), &state, sizeof state);
-    rig.upload(plan.input(), Floats(count, 1));
-    plan.forward(rig.stream, 1, static_cast<const StepState*>(step.data()));
+    for (float* ones : {plan.input(), plan.output_gradient()}) rig.upload(ones, Floats(count, 1));
+    const auto* now = static_cast<const StepState*>(step.data());
+    plan.forward(rig.stream, 1, now);
+    plan.backward(rig.stream, 1, now);
     const Floats y = rig.download(plan.output(), count);
-    // Backward drops what forward dropped.
-    rig.upload(plan.output_gradient(), Floats(count, 1));
-    const Plan with_dx(network, *rig.device, 1, Plan::Mode::training_with_input_gradient, seed);
-    rig.upload(with_dx.input(), Floats(count, 1));
-    rig.upload(with_dx.output_gradient(), Floats(count, 1));
-    with_dx.forward(rig.stream, 1, static_cast<const StepState*>(step.data()));
-    with_dx.backward(rig.stream, 1, static_cast<const StepState*>(step.data()));
-    EXPECT_TRUE(same_bits(rig.download(with_dx.input_gradient(), count), y));
+    EXPECT_TRUE(same_bits(rig.download(plan.input_gradient(), count), y));  // drops what forward dropped
     return y;
   };
   const Floats first = output_of(1, 0);
@@ -350,21 +343,6 @@ TEST_P(PlanTest, DropoutFollowsSeedAndStep) {
   // Two layers drop different numbers: of a quarter both, not half.
   const auto kept = std::count_if(first.begin(), first.end(), [](float y) { return y != 0; });
   EXPECT_NEAR(static_cast<double>(kept), 100, 5 * std::sqrt(400 * 0.25 * 0.75));
-}
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
-// Parameters that a plan for inference keeps in the device's own form.
-std::size_t packed_bytes(const Network& network, Device& device, bool blocks) {
-  const PlanContext context{device.kernels(), 1, false};
-  std::size_t bytes = 0;
-  const std::span layers(network.layers());
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const bool block = blocks && ConvBlockLayer::length(layers.subspan(i), false) > 0;
-    bytes +=
-        aligned(block ? ConvBlockLayer(layers.subspan(i, 1)).packed_bytes(context) : layers[i]->packed_bytes(context));
-  }
-  return bytes;
 }
 
 TEST_P(PlanTest, PacksParametersAgainAfterTheyWereWritten) {
@@ -389,86 +367,6 @@ TEST_P(PlanTest, PacksParametersAgainAfterTheyWereWritten) {
   const Floats after = output_of(plan);
   EXPECT_FALSE(same_bits(after, before));
   EXPECT_TRUE(same_bits(after, output_of(Plan(network, *rig.device, kRows, Plan::Mode::inference))));
-}
-
-TEST_P(PlanTest, MemoryOfLenetInBlocks) {
-  Rig rig(GetParam());
-  const Network network = Network::load("lenet");
-  const Kernels& kernels = rig.device->kernels();
-  std::size_t scratch = std::max(
-      kernels.conv_block_scratch({.conv = {.n = 1, .h = 28, .w = 28, .c = 1, .k = 20, .r = 5, .s = 5}, .pool = true}),
-      kernels.conv_block_scratch({.conv = {.n = 1, .h = 12, .w = 12, .c = 20, .k = 50, .r = 5, .s = 5}, .pool = true}));
-  for (const auto& layer : network.layers()) {
-    if (dynamic_cast<const Conv2d*>(layer.get()) != nullptr) continue;
-    scratch = std::max(scratch, layer->scratch_bytes({kernels, 1, true}));
-  }
-  // As below, but what the convolutions computed before their pools, and its gradient, is never stored.
-  const std::size_t input = aligned(4 * 784), pool1 = aligned(4 * 12 * 12 * 20), pool2 = aligned(4 * 800),
-                    linear1 = aligned(4 * 500), linear2 = aligned(4 * 128), argmax1 = aligned(12 * 12 * 20),
-                    argmax2 = aligned(800);
-  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::inference).bytes(),
-            input + pool1 + pool2 + argmax1 + packed_bytes(network, *rig.device, true) + aligned(scratch));
-  const std::size_t activations = input + pool1 + pool2 + linear1 + linear2 + argmax1 + argmax2;
-  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training).bytes(),
-            activations + linear2 + pool1 + pool2 + aligned(scratch));
-}
-
-TEST_P(PlanTest, MemoryOfLenet) {
-  Rig rig(GetParam());
-  rig.device->fuse = false;
-  const Network network = Network::load("lenet");
-  std::size_t scratch = 0;
-  for (const auto& layer : network.layers()) {
-    scratch = std::max(scratch, layer->scratch_bytes({rig.device->kernels(), 1, true}));
-  }
-  // One row: input, conv1, pool1, conv2, pool2, linear1 (relu in it), linear2, and the argmax of both pools.
-  const std::size_t input = aligned(4 * 784), conv1 = aligned(4 * 24 * 24 * 20), pool1 = aligned(4 * 12 * 12 * 20),
-                    conv2 = aligned(4 * 8 * 8 * 50), pool2 = aligned(4 * 800), linear1 = aligned(4 * 500),
-                    linear2 = aligned(4 * 128), argmax1 = aligned(12 * 12 * 20), argmax2 = aligned(800);
-  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::inference).bytes(),
-            input + conv1 + pool1 + argmax1 + packed_bytes(network, *rig.device, false) + aligned(scratch));
-  const std::size_t activations = input + conv1 + pool1 + conv2 + pool2 + linear1 + linear2 + argmax1 + argmax2;
-  // Gradients: of the output, and two buffers in turn, the larger with conv1's, the other with pool1's.
-  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training).bytes(),
-            activations + linear2 + conv1 + pool1 + aligned(scratch));
-  EXPECT_EQ(Plan(network, *rig.device, 1, Plan::Mode::training_with_input_gradient).bytes(),
-            activations + linear2 + conv1 + pool1 + input + aligned(scratch));
-}
-
-// Inference holds one tensor more per open block, and no others: the outputs of this network are of one size.
-TEST_P(PlanTest, MemoryOfBlocks) {
-  Rig rig(GetParam());
-  rig.device->fuse = false;
-  const auto bytes = [&](const std::string& layers) {
-    const Network network = Network::parse("input 8x8x16\n" + layers + "flatten", "test");
-    std::size_t other = 0;
-    for (const auto& layer : network.layers())
-      other = std::max(other, layer->scratch_bytes({rig.device->kernels(), 1, false}));
-    other = aligned(other) + packed_bytes(network, *rig.device, false);
-    return (Plan(network, *rig.device, 1, Plan::Mode::inference).bytes() - other) / aligned(4 * 8 * 8 * 16);
-  };
-  const std::string conv = "conv 16 3x3 pad same nobias\n";
-  EXPECT_EQ(bytes(conv + conv + conv + conv), 3u);  // the input and two in turn
-  EXPECT_EQ(bytes(conv + "residual\n" + conv + conv + conv + "end\n" + conv), 4u);
-  EXPECT_EQ(bytes(conv + "residual\n" + conv + "residual\n" + conv + conv + "end\n" + conv + "end\n" + conv), 5u);
-  EXPECT_EQ(bytes(conv + "residual\n" + conv + "end\nresidual\nrelu\n" + conv + conv + "end\n" + conv), 4u);
-  EXPECT_EQ(bytes("dropout 0.5\nrelu\ndropout 0.5\naffine\nprelu\nbatchnorm\n"), 2u);  // all in one
-}
-
-// A kernel that splits its work by the batch size may need more scratch for fewer rows; both the tiled and the native
-// kernels do so for some batch sizes of this convolution.
-TEST_P(PlanTest, ScratchSufficesForEveryNumberOfRows) {
-  constexpr int kMost = 25;
-  Rig rig(GetParam());
-  const Network network = Network::parse("input 28x28x1\nconv 20 5x5\nflatten", "test");
-  for (int n = 1; n <= kMost; ++n) {
-    const Plan plan(network, *rig.device, n, Plan::Mode::training);
-    const std::size_t planned = plan.queue(rig.stream).scratch.bytes;
-    for (int rows = 1; rows <= n; ++rows) {
-      const std::size_t needed = network.layers().front()->scratch_bytes({rig.device->kernels(), rows, true});
-      EXPECT_LE(needed, planned) << rows << " of " << n << " rows";
-    }
-  }
 }
 
 template <class Action>

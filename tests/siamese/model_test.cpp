@@ -4,6 +4,7 @@
 #include "siamese/model.h"
 
 #include "engine/checkpoint.h"
+#include "siamese/trainer.h"
 #include "tests/engine/devices.h"
 #include "tests/siamese/support.h"
 
@@ -48,6 +49,22 @@ TEST_P(ModelTest, ComesBackAsItWas) {
   EXPECT_NE(fresh(10).encoder().embed(data_), model.encoder().embed(data_));
   Model moved = std::move(loaded);
   EXPECT_EQ(moved.encoder().embed(data_), model.encoder().embed(data_));
+}
+
+// What batch normalisation learnt without being trained is in the file too.
+TEST_P(ModelTest, RunningStatisticsAreSaved) {
+  Model model{Network::parse("input 7x6x1\nconv 3 3x3\nbatchnorm\nrelu\nlinear 5\nbatchnorm\n", "test"),
+              data_.statistics(), *device_, 9};
+  const std::vector<float> untrained = model.encoder().embed(data_);
+  TrainOptions options;
+  options.steps = 3;
+  options.pairs = 4;
+  Trainer(model.encoder(), data_, options).run({});
+  const std::vector<float> trained = model.encoder().embed(data_);
+  EXPECT_NE(trained, untrained);
+  model.save(file_);
+  EXPECT_EQ(read_tensors(file_).tensors.count("batchnorm1.running_variance"), 1u);
+  EXPECT_EQ(Model::load(file_, *device_).encoder().embed(data_), trained);
 }
 
 // The data's folder may be named in any encoding; the model must not be lost over it.
