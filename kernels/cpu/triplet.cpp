@@ -34,12 +34,6 @@ GEMEL_INLINE bool is_positive(const Row& row, int column) {
 }
 
 // ---- lanes
-GEMEL_INLINE bool any(Ints mask) {
-  std::int32_t bits = 0;
-  GEMEL_UNROLL for (int i = 0; i < kLanes; ++i) bits |= mask[i];
-  return bits != 0;
-}
-
 // The column of the lane with the least value, the lowest of those; lanes without a column (kNone) hold infinity.
 // All lanes without: kNone. With columns, no lane has one at infinity.
 GEMEL_INLINE int column_of_least(V values, Ints columns) {

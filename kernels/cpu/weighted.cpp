@@ -3,6 +3,10 @@
 // Weighted distances and weighted_cross_entropy for the CPU. The formulas and edge cases are in kernels/distance/weighted.cu
 // and kernels/loss/weighted_cross_entropy.cu.
 //
+// Replaces the executor's kernels (l1, chi2): one row with 16384 rows of 128 columns takes 1.6 and 2.6 ms instead of 73 and
+// 193, 512 with 512 rows 1.6 and 5.2 instead of 18 and 49; the loss of 128 pairs of 128 columns 0.017 and 0.021 instead of
+// 0.72 and 0.88, of 4096 columns 0.7 instead of 12 and 15 (Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
+//
 // row pairs      lanes run over the columns and are added in a fixed order.
 // all pairs      a tile of kTileRows rows of a by a panel of rows of b, packed transposed: lanes run over the rows of b. Each
 //                distance is one chain in the order of the columns.

@@ -3,6 +3,9 @@
 // A model comes back from its file as it was, and a damaged file is named, on one line.
 #include "siamese/model.h"
 
+#include <cmath>
+#include <span>
+
 #include "engine/checkpoint.h"
 #include "siamese/trainer.h"
 #include "tests/engine/devices.h"
@@ -65,6 +68,46 @@ TEST_P(ModelTest, RunningStatisticsAreSaved) {
   model.save(file_);
   EXPECT_EQ(read_tensors(file_).tensors.count("batchnorm1.running_variance"), 1u);
   EXPECT_EQ(Model::load(file_, *device_).encoder().embed(data_), trained);
+}
+
+// The metric is the model's, the head only the training's.
+TEST_P(ModelTest, KeepsTheMetricAndCutsTheHead) {
+  auto trained_with = [&](const char* loss) {
+    return Model(Network::parse("input 7x6x1\nconv 3 3x3\nrelu\nlinear 5\n", "test"), data_.statistics(), *device_, 9,
+                 *make_loss({.name = loss}), 3);
+  };
+  for (const char* loss : {"koch", "chi2", "softmax", "arcface", "triplet"}) {
+    SCOPED_TRACE(loss);
+    Model model = trained_with(loss);
+    const Parameters& parameters = model.network().parameters();
+    const bool weighted = model.encoder().metric().kind() != Metric::Kind::euclidean;
+    const bool has_head = parameters.find("head.weight") != nullptr;
+    EXPECT_EQ(weighted, make_loss({.name = loss})->metric() != Metric::Kind::euclidean);
+    EXPECT_EQ(has_head, loss == std::string("softmax") || loss == std::string("arcface"));
+    if (weighted) {
+      const std::vector<float> weights{0.5F, -1, 0, 2, 0.25F}, threshold{-0.75F};
+      Parameters& written = model.network().parameters();
+      Stream& stream = model.encoder().stream();
+      device_->upload(stream, written.writable(written.id("metric.weight")), weights.data(), 5 * sizeof(float));
+      device_->upload(stream, written.writable(written.id("metric.threshold")), threshold.data(), sizeof(float));
+      EXPECT_EQ(model.encoder().metric().read_threshold(*device_, stream), -0.75F);
+    }
+    model.save(file_);
+    for (const auto& [name, tensor] : read_tensors(file_).tensors) EXPECT_FALSE(name.starts_with(kHeadPrefix)) << name;
+    Model loaded = Model::load(file_, *device_);
+    EXPECT_EQ(loaded.encoder().metric().kind(), model.encoder().metric().kind());
+    EXPECT_EQ(loaded.network().parameters().find("head.weight"), nullptr);
+    const std::vector<float> e = loaded.encoder().embed(data_);
+    EXPECT_EQ(e, model.encoder().embed(data_));
+    const std::span<const float> all(e);
+    const std::vector<float> distances = loaded.encoder().distances(all.first(25), all.subspan(5, 25));
+    EXPECT_EQ(distances, model.encoder().distances(all.first(25), all.subspan(5, 25)));
+    if (loss == std::string("koch")) {
+      const float want = 0.5F * std::abs(e[0] - e[5]) - std::abs(e[1] - e[6]) + 2 * std::abs(e[3] - e[8]) +
+                         0.25F * std::abs(e[4] - e[9]);
+      EXPECT_NEAR(distances[0], want, 1e-5F);
+    }
+  }
 }
 
 // The data's folder may be named in any encoding; the model must not be lost over it.

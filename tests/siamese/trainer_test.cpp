@@ -39,8 +39,9 @@ constexpr const char* kTwoLives =
 
 // An encoder with what the loss declares for the data's identities.
 struct TrainingRig : TwinRig {
-  TrainingRig(const std::string& device_name, const std::string& loss, const Dataset& data)
-      : TwinRig(device_name, kNetwork, make_loss({.name = loss}).get(), static_cast<int>(data.identities.size())),
+  TrainingRig(const std::string& device_name, const std::string& loss, const Dataset& data,
+              const std::string& network_text = kNetwork)
+      : TwinRig(device_name, network_text, make_loss({.name = loss}).get(), static_cast<int>(data.identities.size())),
         encoder(network, *device, data.statistics(), make_loss({.name = loss})->metric()) {}
   TwinEncoder encoder;
 };
@@ -49,17 +50,10 @@ struct Training {
   std::vector<TrainReport> history;
   std::vector<float> weights;
 };
-<<<<<<< HEAD
-Training train(const std::string& device, const Dataset& data, const TrainOptions& options) {
-  TrainingRig rig(device, options.loss.name, data);
-  Trainer trainer(rig.encoder, data, options);
-=======
 Training train(const std::string& device, const Dataset& data, const TrainOptions& options,
                const std::string& network = kNetwork) {
-  TwinRig rig(device, network);
-  TwinEncoder encoder(rig.network, *rig.device, data.statistics());
-  Trainer trainer(encoder, data, options);
->>>>>>> layers
+  TrainingRig rig(device, options.loss.name, data, network);
+  Trainer trainer(rig.encoder, data, options);
   trainer.run({});
   EXPECT_EQ(trainer.steps_done(), options.steps);
   return {trainer.history(),
@@ -137,23 +131,14 @@ TEST_P(TrainerTest, ReportsAndPlansDoNotChangeTheResult) {
 }
 
 TEST_P(TrainerTest, WarmedUpStepsLeaveTheHostAlone) {
-<<<<<<< HEAD
-  for (const std::string& loss : loss_names()) {
+  std::vector<std::pair<std::string, const char*>> cases{{"triplet", kTwoLives}};
+  for (const std::string& loss : loss_names()) cases.emplace_back(loss, kNetwork);
+  for (const auto& [loss, network] : cases) {
     SCOPED_TRACE(loss);
-    TrainingRig rig(GetParam(), loss, data_);
+    TrainingRig rig(GetParam(), loss, data_, network);
     TrainOptions augmented = options(loss, 100);
     augmented.augmentation = {.rotate = 10, .noise = 0.01F};
     Trainer trainer(rig.encoder, data_, augmented);
-=======
-  for (const auto& [loss, network] : {std::pair{"contrastive", kNetwork},
-                                      {"contrastive-all", kNetwork},
-                                      {"triplet", kNetwork},
-                                      {"triplet", kTwoLives}}) {
-    SCOPED_TRACE(loss);
-    TwinRig rig(GetParam(), network);
-    TwinEncoder encoder(rig.network, *rig.device, data_.statistics());
-    Trainer trainer(encoder, data_, options(loss, 100));
->>>>>>> layers
     trainer.step();
     trainer.step();
     const Counters before = rig.device->counters();

@@ -19,7 +19,8 @@ bad 'out.*-o' train "$data"
 bad 'optimizer.*see gemel train --help' "${train[@]}" -o m.safetensors --optimizer adagrad
 bad 'schedule' "${train[@]}" -o m.safetensors --schedule cubic
 bad 'every' "${train[@]}" -o m.safetensors --schedule step
-bad 'loss.*contrastive' train "$data" --loss softmax -o m.safetensors
+bad 'loss.*contrastive' train "$data" --loss hinge -o m.safetensors
+bad 'loss triplet has no temperature' train "$data" --loss triplet --temperature 0.5 -o m.safetensors
 bad 'lr' "${train[@]}" -o m.safetensors --lr -1
 bad 'augment.*koch' "${train[@]}" -o m.safetensors --augment cubist
 bad 'scale.*LOW:HIGH' "${train[@]}" -o m.safetensors --scale 2
@@ -52,7 +53,8 @@ status 0 info lenet && says 'linear|Linear'
 status 0 info tiny.net --json && json
 status 0 "${train[@]}" --overfit-batch --steps 200 --lr 0.003 && notes 'learnt by heart'
 status 1 "${train[@]}" --overfit-batch --steps 1 --lr 1e-9 --optimizer sgd && notes 'NOT'
-for loss in contrastive-all triplet batch-hard batch-all caffe-legacy; do
+for loss in contrastive-all triplet batch-hard batch-all caffe-legacy nt-xent n-pair supcon multi-similarity softmax \
+  arcface cosface koch chi2; do
   status 0 train "$data" --net tiny.net --device cpu --loss $loss --batch 8 --p 4 --k 2 --steps 3 -o other.safetensors
 done
 status 0 train "$data" --net tiny.net --device simt --loss triplet --p 4 --k 2 --steps 2 -o other.safetensors
@@ -87,6 +89,19 @@ status 1 verify m.safetensors $a $different --device cpu && says 'different$'
 status 0 verify m.safetensors $a $a --json --device cpu && json
 grep -q '"distance": 0.0' stdout || fail "a picture differs from itself: $out"
 status 1 verify m.safetensors $a $same --threshold 0 --device cpu
+status 0 verify m.safetensors $a $a --threshold 0 --device cpu
+status 1 verify m.safetensors $a $a --threshold -0.5 --device cpu && says 'threshold -0.5'
+bad 'threshold' verify m.safetensors $a $a --threshold nan --device cpu
+# A learnt metric goes with the model, the head of a softmax does not.
+status 0 train "$data" --net tiny.net --device cpu --loss koch --batch 8 --steps 100 --lr 0.003 -o koch.safetensors
+grep -qa 'weighted-l1' koch.safetensors && grep -qa '"metric.weight"' koch.safetensors || fail "the metric is not saved"
+status 0 verify koch.safetensors $a $same --device cpu && says 'same$'
+status 1 verify koch.safetensors $a $different --device cpu && says 'different$'
+status 0 verify koch.safetensors $a $a --device simt && says 'distance 0.0000'
+status 0 eval koch.safetensors folder --device cpu
+status 0 train "$data" --net tiny.net --device cpu --loss arcface --scale 16 --p 4 --k 2 --steps 3 -o arcface.safetensors
+grep -qa 'head\.' arcface.safetensors && fail "a model keeps its loss's head"
+status 0 eval arcface.safetensors folder --device cpu
 { printf 'P5 24 18 255\n'; head -c $((24 * 18)) images; } >large.pgm
 status 0 verify m.safetensors large.pgm large.pgm --device cpu && notes 'large.pgm is 18x24; resized'
 status 0 eval m.safetensors folder --device cpu
