@@ -35,7 +35,7 @@ TEST(Shape, CountsAndSpells) {
 TEST(Shape, RefusesWhatCannotBe) {
   EXPECT_NE(message_of<ShapeError>([] { Shape{3, 0, 1}; }).find("3x0x1"), std::string::npos);
   message_of<ShapeError>([] { Shape{-1}; });
-  message_of<ShapeError>([] { Shape{1, 2, 3, 4, 5}; });
+  message_of<ShapeError>([] { Shape{1, 2, 3, 4, 5, 6, 7}; });
   constexpr int kMost = std::numeric_limits<int>::max();
   message_of<ShapeError>([] { Shape{kMost, kMost, kMost, kMost}; });
 }
