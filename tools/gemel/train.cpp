@@ -10,50 +10,21 @@
 #include <tuple>
 
 #include "siamese/trainer.h"
-#include "tools/gemel/augmentation.h"
 #include "tools/gemel/command.h"
 #include "tools/gemel/progress.h"
 #include "tools/gemel/report.h"
 #include "tools/gemel/summary.h"
+#include "tools/gemel/train_flags.h"
 
 namespace gemel::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kDefaultSteps = 1500, kOverfitSteps = 300;
 constexpr double kDefaultHoldout = 0.2;
 // What a network that can learn at all reaches on its own batch. The loss as well: easy batches have their AUC from the
 // start.
 constexpr double kOverfitAuc = 0.99, kOverfitLoss = 0.2;
-
-const std::map<std::string, Schedule::Kind> kSchedules{{"constant", Schedule::Kind::constant},
-                                                       {"cosine", Schedule::Kind::cosine},
-                                                       {"linear", Schedule::Kind::linear},
-                                                       {"step", Schedule::Kind::step},
-                                                       {"inverse", Schedule::Kind::inverse}};
-
-struct TrainFlags {
-  DeviceOptions device;
-  std::string data, net = "small", validation, output, report, size;
-  double holdout = 0;  // 0: not given
-  int channels = 0, limit = 0, embedding = 0;
-  LossOptions loss{.name = "triplet"};
-  bool unsquared = false;
-  int steps = 0;  // 0: from epochs, or the default
-  double epochs = 0;
-  int pairs = 64, p = 32, k = 4;
-  std::string optimizer = "adam";
-  float rate = 0, momentum = 0.9f, weight_decay = 0;  // rate 0: the optimizer's usual one
-  Schedule schedule{.kind = Schedule::Kind::cosine};
-  std::uint64_t seed = 1;
-  std::size_t eval_pairs = 20000;
-  std::vector<std::string> identities;  // empty: all
-  AugmentationFlags augmentation;
-  bool quarter_turns = false;
-  int validate_every = 0, patience = 0;
-  bool overfit = false, json = false;
-};
 
 struct Data {
   Dataset training, validation;
@@ -129,32 +100,6 @@ Dataset one_batch(const Dataset& data, const TrainFlags& options) {
   Dataset batch = data.subset(rows);
   batch.source += concat(" (one batch of ", rows.size(), " images)");
   return batch;
-}
-
-TrainOptions train_options(const TrainFlags& options, const Dataset& data) {
-  TrainOptions train;
-  train.loss = options.loss;
-  train.loss.squared = !options.unsquared;
-  train.pairs = options.pairs;
-  train.p = options.p;
-  train.k = options.k;
-  train.seed = options.seed;
-  train.schedule = options.schedule;
-  bool adam = options.optimizer == "adam";
-  train.schedule.base = options.rate > 0 ? options.rate : adam ? 1e-3f : 1e-2f;
-  if (adam) {
-    train.rule = AdamParams{.weight_decay = options.weight_decay};
-  } else {
-    train.rule = SgdParams{.momentum = options.momentum, .weight_decay = options.weight_decay};
-  }
-  train.steps = options.steps > 0 ? options.steps : options.overfit ? kOverfitSteps : kDefaultSteps;
-  if (options.epochs > 0) {
-    double rows = make_loss(options.loss)->wants_pairs() ? 2.0 * options.pairs : 1.0 * options.p * options.k;
-    train.steps = static_cast<int>(std::clamp(std::ceil(options.epochs * data.size() / rows), 1.0, 2e9));
-  }
-  train.report_every = std::clamp(train.steps / 100, 1, 50);
-  train.augmentation = options.augmentation.resolve();
-  return train;
 }
 
 struct Outcome {
@@ -237,7 +182,7 @@ int train(const TrainFlags& options) {
   Shape input{data.training.height, data.training.width, data.training.channels};
   Model model(Network::for_input(options.net, input, options.embedding), data.training.statistics(), *device,
               options.seed, *loss, static_cast<int>(data.training.identities.size()));
-  TrainOptions train = train_options(options, data.training);
+  TrainOptions train = options.train_options(data.training);
   if (options.validate_every > 0 && !options.overfit) {
     train.validation = &data.validation;
     train.validate_every = options.validate_every;
@@ -289,144 +234,7 @@ int train(const TrainFlags& options) {
 void add_train(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("train", "Train a model and calibrate its threshold");
   auto o = std::make_shared<TrainFlags>();
-  command
-      ->add_option("DATA", o->data,
-                   "idx:DIR[:train|test], idx:IMAGES,LABELS, or a folder with one sub-folder an identity")
-      ->required();
-  command->add_option("-o,--output", o->output, "the model's file, safetensors")->type_name("FILE");
-  command->add_option("--report", o->report, "an HTML report")->type_name("FILE");
-
-  const std::string network = "Network and data";
-  command->add_option("--net", o->net, Network::preset_list() + ", or a network file")
-      ->capture_default_str()
-      ->group(network);
-  command->add_option("--embedding", o->embedding, "numbers an embedding (default: the network's)")
-      ->check(CLI::Range(1, 65536))
-      ->group(network);
-  command
-      ->add_option("--size", o->size,
-                   "resize pictures, e.g. 64x64 (default: the network file's or the first picture's)")
-      ->type_name("HxW")
-      ->group(network);
-  command->add_option("--channels", o->channels, "1 grey, 3 colour (default: as the pictures)")
-      ->check(CLI::IsMember({1, 3}))
-      ->group(network);
-  command->add_option("--limit", o->limit, "images an identity at most")->check(CLI::PositiveNumber)->group(network);
-  command->add_option("--identities", o->identities, "train on these alone, by name: 0,2,4")
-      ->delimiter(',')
-      ->group(network);
-  auto* validation = command->add_option("--val", o->validation, "data to evaluate on and to calibrate with")
-                         ->type_name("DATA")
-                         ->group(network);
-  command
-      ->add_option("--holdout", o->holdout,
-                   "share held out instead: identities of folders, images of IDX (default: 0.2, or the IDX test half)")
-      ->check(CLI::Range(0.001, 0.999))
-      ->excludes(validation)
-      ->group(network);
-
-  const std::string loss = "Loss and batches";
-  command
-      ->add_option("--loss", o->loss.name,
-                   "on pairs: contrastive, caffe, caffe-legacy, koch, chi2; on P x K images: contrastive-all, triplet "
-                   "(semi-hard), batch-hard, batch-all, nt-xent, n-pair, supcon, multi-similarity, and, with a softmax "
-                   "over the training identities, softmax, arcface, cosface")
-      ->capture_default_str()
-      ->group(loss);
-  command
-      ->add_option("--margin", o->loss.margin,
-                   "(default: the loss's; contrastive ones 1, triplets 0.2, arcface 0.5, cosface 0.35)")
-      ->check(CLI::PositiveNumber)
-      ->group(loss);
-  command->add_option("--temperature", o->loss.temperature, "of nt-xent and supcon (default: 0.1)")
-      ->check(CLI::PositiveNumber)
-      ->group(loss);
-  command->add_option("--logit-scale", o->loss.scale, "of arcface's and cosface's logits (default: 64)")
-      ->check(CLI::PositiveNumber)
-      ->group(loss);
-  command->add_flag("--soft", o->loss.soft, "triplets: ln(1 + e^x) in place of the margin")->group(loss);
-  command->add_flag("--unsquared", o->unsquared, "triplet: margin between distances, not their squares")->group(loss);
-  command->add_option("--batch", o->pairs, "pairs a step, for losses on pairs")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str()
-      ->group(loss);
-  command->add_option("--p", o->p, "identities a step, for losses on P x K images")
-      ->check(CLI::Range(2, 65536))
-      ->capture_default_str()
-      ->group(loss);
-  command->add_option("--k", o->k, "images of each identity")
-      ->check(CLI::Range(2, 65536))
-      ->capture_default_str()
-      ->group(loss);
-
-  const std::string optimizer = "Optimizer";
-  auto* steps = command->add_option("--steps", o->steps, concat("(default: ", kDefaultSteps, ")"))
-                    ->check(CLI::Range(1, 2000000000))
-                    ->group(optimizer);
-  command->add_option("--epochs", o->epochs, "instead of steps: times each image is seen")
-      ->check(CLI::PositiveNumber)
-      ->excludes(steps)
-      ->group(optimizer);
-  command->add_option("--optimizer", o->optimizer, "adam or sgd")
-      ->check(CLI::IsMember({"adam", "sgd"}))
-      ->capture_default_str()
-      ->group(optimizer);
-  command->add_option("--lr", o->rate, "learning rate (default: adam 0.001, sgd 0.01)")
-      ->check(CLI::PositiveNumber)
-      ->group(optimizer);
-  command->add_option("--momentum", o->momentum, "sgd")
-      ->check(CLI::Range(0.0, 0.9999))
-      ->capture_default_str()
-      ->group(optimizer);
-  command->add_option("--weight-decay", o->weight_decay, "")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str()
-      ->group(optimizer);
-  command->add_option("--schedule", o->schedule.kind, "constant, cosine, linear, step, inverse (default: cosine)")
-      ->transform(CLI::CheckedTransformer(kSchedules).description(""))
-      ->type_name("NAME")
-      ->group(optimizer);
-  command->add_option("--warmup", o->schedule.warmup, "steps of linear warm-up")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str()
-      ->group(optimizer);
-  command->add_option("--every", o->schedule.every, "step schedule: steps between decays")
-      ->check(CLI::PositiveNumber)
-      ->group(optimizer);
-  command->add_option("--gamma", o->schedule.gamma, "step: the factor; inverse: lr (1 + gamma t)^-power")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(optimizer);
-  command->add_option("--power", o->schedule.power, "inverse")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->group(optimizer);
-  command
-      ->add_option("--val-every", o->validate_every,
-                   "steps between validations; the best one's parameters are kept (default: none, the last step's are)")
-      ->check(CLI::PositiveNumber)
-      ->group(optimizer);
-  command
-      ->add_option("--patience", o->patience,
-                   "validations without a better one before training ends (default: all steps)")
-      ->check(CLI::PositiveNumber)
-      ->needs("--val-every")
-      ->group(optimizer);
-  command->add_option("--seed", o->seed, "same seed and device, same model")->capture_default_str()->group(optimizer);
-
-  o->augmentation.add_to(*command);
-  command
-      ->add_flag("--quarter-turns", o->quarter_turns,
-                 "pictures turned by 90, 180 and 270 degrees are new identities (square pictures: characters)")
-      ->group("Augmentation of the training pictures");
-
-  command->add_option("--eval-pairs", o->eval_pairs, "pairs of the evaluation")
-      ->check(CLI::Range(2, 100000000))
-      ->capture_default_str();
-  command->add_flag("--overfit-batch", o->overfit,
-                    "learn one batch by heart, a check of network, loss and labels; exit status 1 if that fails");
-  command->add_flag("--json", o->json, "the summary, for machines");
-  o->device.add_to(*command);
+  o->add_to(*command);
   command->footer(
       "Ctrl-C stops early: the model is evaluated and saved as it is; a second one ends at once.\n"
       "Examples:\n"
