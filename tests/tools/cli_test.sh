@@ -99,7 +99,7 @@ status 0 verify koch.safetensors $a $same --device cpu && says 'same$'
 status 1 verify koch.safetensors $a $different --device cpu && says 'different$'
 status 0 verify koch.safetensors $a $a --device simt && says 'distance 0.0000'
 status 0 eval koch.safetensors folder --device cpu
-status 0 train "$data" --net tiny.net --device cpu --loss arcface --scale 16 --p 4 --k 2 --steps 3 -o arcface.safetensors
+status 0 train "$data" --net tiny.net --device cpu --loss arcface --logit-scale 16 --p 4 --k 2 --steps 3 -o arcface.safetensors
 grep -qa 'head\.' arcface.safetensors && fail "a model keeps its loss's head"
 status 0 eval arcface.safetensors folder --device cpu
 { printf 'P5 24 18 255\n'; head -c $((24 * 18)) images; } >large.pgm
