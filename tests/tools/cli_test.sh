@@ -88,6 +88,12 @@ status 0 verify m.safetensors $a $same --device cpu && says 'same$' && says 'dis
 status 1 verify m.safetensors $a $different --device cpu && says 'different$'
 status 0 verify m.safetensors $a $a --json --device cpu && json
 grep -q '"distance": 0.0' stdout || fail "a picture differs from itself: $out"
+odd=$(printf 'caf\351.png')  # a name that is no UTF-8
+cp $a "$odd"
+status 0 verify m.safetensors $a "$odd" --json --device cpu && json
+status 0 embed m.safetensors "$odd" --json --device cpu && json
+status 0 embed m.safetensors "$odd" --device cpu -o odd.json && json odd.json
+status 0 embed m.safetensors "$odd" --device cpu -o odd.safetensors
 status 1 verify m.safetensors $a $same --threshold 0 --device cpu
 status 0 verify m.safetensors $a $a --threshold 0 --device cpu
 status 1 verify m.safetensors $a $a --threshold -0.5 --device cpu && says 'threshold -0.5'

@@ -118,7 +118,7 @@ int run(const BenchFlags& options) {
              {"peak_tflops", 1e-12 * peak.flops},
              {"peak_gbs", 1e-9 * peak.bytes},
              {"results", results.rows}};
-    write_file(options.json, all.dump(2) + "\n");
+    write_file(options.json, dump(all) + "\n");
   }
   return results.wrong == 0 ? 0 : 1;
 }

@@ -75,7 +75,7 @@ int print(const CheckFlags& options, const Device& device, const Table& table) {
     for (auto& line : lines) line.erase(line.begin() + 2);
   }
   if (options.json) {
-    std::cout << Json{{"device", device.name()}, {"ok", failed == 0}, {"operations", json}}.dump(2) << "\n";
+    std::cout << dump({{"device", device.name()}, {"ok", failed == 0}, {"operations", json}}) << "\n";
   } else {
     std::cout << align(lines) << "(worst error: share of the tolerance; more than 100 % fails)\n";
     for (const std::string& op : table.order) {

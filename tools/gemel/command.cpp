@@ -152,7 +152,7 @@ std::string align(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string dump(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace); }
 
 std::string percent(double share, int digits) { return fixed(100 * share, digits) + " %"; }
 

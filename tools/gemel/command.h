@@ -84,8 +84,8 @@ std::pair<int, int> parse_size(const std::string& text);
 // Lines of cells as columns, the first column aligned to the left and the others to the right.
 std::string align(const std::vector<std::vector<std::string>>& rows);
 
-// Text for people to read; names in it that are no UTF-8 are made so.
-std::string dump(const Json& json);
+// JSON as text, on one line where indent is -1; names in it that are no UTF-8 are made so.
+std::string dump(const Json& json, int indent = 2);
 
 std::string fixed(double value, int digits);
 std::string percent(double share, int digits = 2);  // "97.65 %"

@@ -21,7 +21,7 @@ void add_devices(CLI::App& program, Action& action) {
         rows.push_back({device.name + (device.available ? "" : " (absent)"), device.description});
       }
       if (*json) {
-        std::cout << list.dump(2) << "\n";
+        std::cout << dump(list) << "\n";
         return 0;
       }
       std::size_t width = 0;

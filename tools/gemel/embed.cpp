@@ -46,14 +46,14 @@ std::string json(const Inputs& inputs, const std::vector<float>& e) {
                     {"label", inputs.labels[row]},
                     {"embedding", std::vector<float>(e.begin() + i * d, e.begin() + (i + 1) * d)}});
   }
-  return list.dump() + "\n";
+  return dump(list, -1) + "\n";
 }
 
 TensorFile tensors(const Inputs& inputs, const std::vector<float>& e) {
   TensorFile file;
   file.tensors["embeddings"] = {{inputs.size(), static_cast<std::int64_t>(e.size()) / inputs.size()}, e};
-  file.metadata["files"] = Json(inputs.names).dump();
-  file.metadata["labels"] = Json(inputs.labels).dump();
+  file.metadata["files"] = dump(inputs.names, -1);
+  file.metadata["labels"] = dump(inputs.labels, -1);
   return file;
 }
 
@@ -74,7 +74,7 @@ int compare_devices(const EmbedFlags& options, const Inputs& inputs, const Devic
                 {"difference", difference},
                 {"largest", largest},
                 {"same", same}};
-    std::cout << result.dump(2) << "\n";
+    std::cout << dump(result) << "\n";
   } else {
     char text[96];
     std::snprintf(text, sizeof text, "largest difference %.3g, of numbers up to %.3g: %s", difference, largest,

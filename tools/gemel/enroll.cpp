@@ -83,7 +83,8 @@ int enroll(const EnrollFlags& options) {
                        {"renewed", counts.renewed},
                        {"removed", counts.removed},
                        {"pictures", gallery.size()},
-                       {"people", gallery.people().size()}});
+                       {"people", gallery.people().size()}})
+              << "\n";
   } else {
     std::cout << thousands(counts.added) << " pictures added, " << thousands(counts.renewed) << " renewed, "
               << thousands(counts.removed) << " removed; " << options.gallery << " holds " << thousands(gallery.size())

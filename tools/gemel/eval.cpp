@@ -64,7 +64,7 @@ void print(const EvalFlags& options, const Measured& measured, const AtThreshold
     }
     if (k_fold) json["k_fold"] = k_fold_json(*k_fold);
     if (one_shot) json["one_shot"] = one_shot_json(*one_shot);
-    std::cout << dump(json);
+    std::cout << dump(json) << "\n";
     return;
   }
   std::cout << summary_text(evaluation);

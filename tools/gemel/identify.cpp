@@ -150,7 +150,7 @@ int identify(const IdentifyFlags& options) {
   const Score truth = score(gallery, inputs, all);
   if (csv_to_file) write_file(options.csv, csv(gallery, inputs, all));
   if (options.json) {
-    std::cout << dump(json(gallery, inputs, all, truth, threshold));
+    std::cout << dump(json(gallery, inputs, all, truth, threshold)) << "\n";
   } else if (options.csv == "-") {
     std::cout << csv(gallery, inputs, all);
     std::cerr << text(truth);
@@ -178,7 +178,7 @@ int search(const SearchFlags& options) {
   if (options.json) {
     Json list = Json::array();
     for (const Neighbour& neighbour : found) list.push_back(json(gallery, neighbour));
-    std::cout << dump({{"picture", options.picture}, {"nearest", std::move(list)}});
+    std::cout << dump({{"picture", options.picture}, {"nearest", std::move(list)}}) << "\n";
     return 0;
   }
   std::vector<std::vector<std::string>> rows{{"rank", "name", "file", "distance"}};

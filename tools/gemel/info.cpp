@@ -27,7 +27,7 @@ Json describe(const Network& network) {
 
 int print_network(const Network& network, bool json) {
   if (json) {
-    std::cout << describe(network).dump(2) << "\n";
+    std::cout << dump(describe(network)) << "\n";
   } else {
     std::cout << network.table();
   }
@@ -42,7 +42,7 @@ int print_model(Model& model, bool json) {
     all["threshold"] = info.calibrated_on.empty() ? Json() : Json(info.threshold);
     all["calibrated_on"] = info.calibrated_on;
     all["trained"] = info.trained;
-    std::cout << all.dump(2) << "\n";
+    std::cout << dump(all) << "\n";
     return 0;
   }
   std::cout << model.network().table() << "\npreprocessing  " << info.preprocessing.text() << "\nthreshold      ";

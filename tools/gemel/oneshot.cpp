@@ -21,7 +21,7 @@ int oneshot(const OneShotFlags& options) {
   Model model = Model::load(options.model, *device);
   const OneShot result = one_shot(model.encoder(), options.folder, !terminal_on_stderr());
   if (options.json) {
-    std::cout << dump(one_shot_json(result));
+    std::cout << dump(one_shot_json(result)) << "\n";
     return 0;
   }
   std::vector<std::vector<std::string>> rows{{"run", "choice of", "trials", "right", "accuracy"}};

@@ -131,7 +131,7 @@ void print(const TrainFlags& options, const Evaluation& evaluation, const Model&
               {"active", last.active},
               {"threshold", model.info.threshold},
               {"evaluation", summary_json(evaluation)}};
-    std::cout << json.dump(2) << "\n";
+    std::cout << dump(json) << "\n";
     return;
   }
   std::cout << "trained " << model.info.trained << "\n"

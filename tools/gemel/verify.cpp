@@ -34,8 +34,7 @@ int verify(const VerifyOptions& options) {
   bool same = distance <= threshold;
   if (options.json) {
     std::cout
-        << Json{{"a", options.a}, {"b", options.b}, {"distance", distance}, {"threshold", threshold}, {"same", same}}
-               .dump(2)
+        << dump({{"a", options.a}, {"b", options.b}, {"distance", distance}, {"threshold", threshold}, {"same", same}})
         << "\n";
   } else {
     std::cout << "distance " << fixed(distance, 4) << "  threshold " << fixed(threshold, 4) << "  "
