@@ -4,6 +4,7 @@
 trained on, prints mean and spread.
 
     tools/results/run.py orl       DATA/orl_faces     train s1..s35, all pairs of s36..s40 (Chopra, Hadsell, LeCun 2005)
+    tools/results/run.py orl-folds DATA/orl_faces     s1..s35 in five folds: train on 28 people, all pairs of the other 7
     tools/results/run.py omniglot  DATA/omniglot      train images_background_small1, 20-way one-shot validation_runs
     tools/results/run.py fashion   [idx:DIR]          train, verify the test half's pictures
     tools/results/run.py unseen    [idx:DIR]          train on five classes, test on the other five
@@ -49,9 +50,9 @@ def run(command):
     return done.stdout
 
 
-def people(folder, first, last, target):
-    """A folder with links to the grey photographs of s<first> .. s<last>."""
-    for number in range(first, last + 1):
+def people(folder, numbers, target):
+    """A folder with links to the grey photographs of those people, s<number>."""
+    for number in numbers:
         source = folder / f"s{number}"
         if not source.is_dir():
             fail(f"{source}: no such folder; it wants the ORL (AT&T) faces, s1 to s40")
@@ -78,7 +79,7 @@ class Bench:
 
     def train(self, data, seed, *arguments):
         model = self.out / f"{self.options.experiment}-{seed}.safetensors"
-        flags = EXPERIMENTS[self.options.experiment].split()
+        flags = EXPERIMENTS[self.options.experiment.split("-")[0]].split()
         summary = json.loads(self.gemel("train", data, *flags, *arguments, "--seed", seed, "-o", model, "--json"))
         self.note("training seconds", summary["seconds"])
         return model
@@ -95,11 +96,20 @@ class Bench:
 
 
 def orl(bench, folder):
-    training = people(folder, 1, 35, bench.out / "orl_train")
-    test = people(folder, 36, 40, bench.out / "orl_test")
+    training = people(folder, range(1, 36), bench.out / "orl_train")
+    test = people(folder, range(36, 41), bench.out / "orl_test")
     for seed in bench.options.seeds:
         # --val: every person is trained on, the threshold is calibrated on them and not used here.
         bench.verification(bench.train(training, seed, "--val", training), test)
+
+
+def orl_folds(bench, folder):
+    for first in range(1, 36, 7):
+        held = range(first, first + 7)
+        training = people(folder, [n for n in range(1, 36) if n not in held], bench.out / f"orl_without_{first}")
+        test = people(folder, held, bench.out / f"orl_from_{first}")
+        for seed in bench.options.seeds:
+            bench.verification(bench.train(training, seed, "--val", training), test)
 
 
 def omniglot(bench, folder):
@@ -124,7 +134,7 @@ def unseen(bench, source):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("experiment", choices=[*EXPERIMENTS, "orl-folds"])
     parser.add_argument("data", nargs="?")
     parser.add_argument("--seeds", default="1,2,3", type=lambda text: [int(word) for word in text.split(",")])
     parser.add_argument("--device", default="auto")
@@ -138,9 +148,9 @@ def main():
     if data is None:
         fail(f"{options.experiment} wants its data's folder")
     bench = Bench(options)
-    if options.experiment in ("orl", "omniglot"):
+    if options.experiment not in ("fashion", "unseen"):
         data = pathlib.Path(data)
-    globals()[options.experiment](bench, data)
+    globals()[options.experiment.replace("-", "_")](bench, data)
 
     print(f"\n{options.experiment}, seeds {', '.join(map(str, options.seeds))}")
     print("| | mean | spread (standard deviation) | each |\n|---|---|---|---|")
