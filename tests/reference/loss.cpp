@@ -11,6 +11,29 @@ namespace gemel::reference {
 
 std::int32_t as_int_bits(float x) { return std::bit_cast<std::int32_t>(x); }
 
+OpCase coefficient_case(int n, const std::string& input, Fill values, Fill labels,
+                        std::function<void(Values&)> definition) {
+  OpCase c;
+  c.tensors = {{.name = input, .shape = {n, n}, .fill = std::move(values)},
+               {.name = "labels", .shape = {n}, .fill = std::move(labels), .dtype = Dtype::i32},
+               {.name = "g", .shape = {n, n}, .role = Role::output},
+               {.name = "loss", .shape = {n}, .role = Role::output},
+               {.name = "count", .shape = {n}, .role = Role::output},
+               {.name = "active", .shape = {n}, .role = Role::output}};
+  c.reference = std::move(definition);
+  return c;
+}
+
+OpCase with_objective(OpCase c, const std::string& input) {
+  c.objective = [definition = c.reference, input](const Values& v) {
+    Values copy{{input, v.at(input)}, {"labels", v.at("labels")}};
+    definition(copy);
+    return sum(copy["loss"]);
+  };
+  c.gradients = {{input, "g"}};
+  return c;
+}
+
 TensorSpec state_tensor(const StepState& state, Role role, Dtype dtype) {
   const auto words = [=](std::vector<double>& v, std::uint64_t) {
     const float floats[] = {state.learning_rate, state.loss_sum, state.active_sum};

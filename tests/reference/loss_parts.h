@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "tests/reference/op_case.h"
@@ -26,6 +28,13 @@ double logistic(double u);  // 1 / (1 + e^-u)
 Fill groups_of(int each);
 // `classes` labels in turn: positives lie all over the batch, in every chunk of 128 columns.
 Fill in_turn(int classes);
+
+// A loss that leaves coefficients: from `input` (n,n) and labels (n) to g (n,n), loss, count and active (n), which
+// `definition` fills. The caller names the entry and how it is run.
+OpCase coefficient_case(int n, const std::string& input, Fill values, Fill labels,
+                        std::function<void(Values&)> definition);
+// The same case, with the sum of the losses as what g is the gradient of.
+OpCase with_objective(OpCase c, const std::string& input);
 
 // A StepState is 3 floats and 3 integers in a row. As an f32 tensor its integers read as the numbers with these bits
 // (denormals, k 2^-149), which no tolerance tells apart: such a case judges the floats. As an i32 tensor every bit must

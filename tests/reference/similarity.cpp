@@ -150,31 +150,15 @@ std::string described(const SimilarityParams& params) {
 }
 
 OpCase loss_case(int n, const SimilarityParams& params, Fill similarity, Fill labels, const std::string& what) {
-  OpCase c;
+  OpCase c = coefficient_case(n, "similarity", std::move(similarity), std::move(labels),
+                              [=](Values& v) { similarity_loss(n, params, v); });
   c.op = "similarity_loss";
   c.shape = described(params) + " n=" + std::to_string(n) + what;
-  c.tensors = {{.name = "similarity", .shape = {n, n}, .fill = std::move(similarity)},
-               {.name = "labels", .shape = {n}, .fill = std::move(labels), .dtype = Dtype::i32},
-               {.name = "g", .shape = {n, n}, .role = Role::output},
-               {.name = "loss", .shape = {n}, .role = Role::output},
-               {.name = "count", .shape = {n}, .role = Role::output},
-               {.name = "active", .shape = {n}, .role = Role::output}};
   c.run = [=](const Kernels& k, Queue q, DeviceTensors& t) {
     k.similarity_loss(q, n, params, t.f32("similarity"), t.i32("labels"), t.f32("g"), t.f32("loss"), t.f32("count"),
                       t.f32("active"));
   };
-  c.reference = [=](Values& v) { similarity_loss(n, params, v); };
   c.cost = {.flops = 10.0 * n * n, .bytes = 8.0 * n * n};
-  return c;
-}
-
-OpCase with_objective(OpCase c, int n, const SimilarityParams& params) {
-  c.objective = [=](const Values& v) {
-    Values copy{{"similarity", v.at("similarity")}, {"labels", v.at("labels")}};
-    similarity_loss(n, params, copy);
-    return sum(copy["loss"]);
-  };
-  c.gradients = {{"similarity", "g"}};
   return c;
 }
 
@@ -238,8 +222,8 @@ std::vector<OpCase> similarity_cases(Depth depth) {
     const SimilarityParams usual{.kind = kind}, warm{.kind = kind, .temperature = 1, .alpha = 3, .beta = 4};
     for (const SimilarityParams& params : {usual, warm}) {
       const std::string which = params.temperature == 1 ? " warm" : "";
-      cases.push_back(with_objective(loss_case(12, params, cosines, groups_of(4), which), 12, params));
-      cases.push_back(with_objective(loss_case(13, params, cosines, in_turn(3), which + " 3 in turn"), 13, params));
+      cases.push_back(with_objective(loss_case(12, params, cosines, groups_of(4), which), "similarity"));
+      cases.push_back(with_objective(loss_case(13, params, cosines, in_turn(3), which + " 3 in turn"), "similarity"));
     }
     cases.push_back(loss_case(1, usual, cosines, groups_of(1), ""));
     cases.push_back(loss_case(2, usual, cosines, groups_of(2), " one pair"));

@@ -132,31 +132,15 @@ std::string described(const TripletParams& params) {
 
 // The loss from given distances; the objective is the sum of the losses.
 OpCase triplet_case(int n, const TripletParams& params, Fill distance2, Fill labels, const std::string& what) {
-  OpCase c;
+  OpCase c = coefficient_case(n, "distance2", std::move(distance2), std::move(labels),
+                              [=](Values& v) { triplet(n, params, v); });
   c.op = "triplet";
   c.shape = described(params) + " n=" + std::to_string(n) + what;
-  c.tensors = {{.name = "distance2", .shape = {n, n}, .fill = std::move(distance2)},
-               {.name = "labels", .shape = {n}, .fill = std::move(labels), .dtype = Dtype::i32},
-               {.name = "g", .shape = {n, n}, .role = Role::output},
-               {.name = "loss", .shape = {n}, .role = Role::output},
-               {.name = "count", .shape = {n}, .role = Role::output},
-               {.name = "active", .shape = {n}, .role = Role::output}};
   c.run = [=](const Kernels& k, Queue q, DeviceTensors& t) {
     k.triplet(q, n, params, t.f32("distance2"), t.i32("labels"), t.f32("g"), t.f32("loss"), t.f32("count"),
               t.f32("active"));
   };
-  c.reference = [=](Values& v) { triplet(n, params, v); };
   c.cost = {.flops = 4.0 * n * n, .bytes = 8.0 * n * n};
-  return c;
-}
-
-OpCase with_objective(OpCase c, int n, const TripletParams& params) {
-  c.objective = [=](const Values& v) {
-    Values copy{{"distance2", v.at("distance2")}, {"labels", v.at("labels")}};
-    triplet(n, params, copy);
-    return sum(copy["loss"]);
-  };
-  c.gradients = {{"distance2", "g"}};
   return c;
 }
 
@@ -266,8 +250,8 @@ std::vector<OpCase> triplet_cases(Depth depth) {
                       }};
   std::vector<OpCase> cases;
   for (const TripletParams& kind : every_kind()) {
-    cases.push_back(with_objective(triplet_case(12, kind, distances, groups_of(4), " 3 groups of 4"), 12, kind));
-    cases.push_back(with_objective(triplet_case(13, kind, distances, in_turn(3), " 3 in turn"), 13, kind));
+    cases.push_back(with_objective(triplet_case(12, kind, distances, groups_of(4), " 3 groups of 4"), "distance2"));
+    cases.push_back(with_objective(triplet_case(13, kind, distances, in_turn(3), " 3 in turn"), "distance2"));
     cases.push_back(triplet_case(1, kind, distances, groups_of(1), ""));
     cases.push_back(triplet_case(9, kind, distances, groups_of(9), " all of one label"));
     cases.push_back(triplet_case(9, kind, distances, groups_of(1), " all of different labels"));

@@ -3,9 +3,7 @@
 // gemel train: a data set -> a model with a calibrated threshold, a summary, and a report.
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <iostream>
-#include <map>
 #include <optional>
 #include <tuple>
 
