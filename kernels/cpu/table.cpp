@@ -63,6 +63,7 @@ void replace_entries(Kernels& table) {
   table.sgd = sgd;
   table.adam = adam;
   table.image_to_float = image_to_float;
+  table.image_halve = image_halve;
 }
 
 }  // namespace gemel::GEMEL_DEVICE
