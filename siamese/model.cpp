@@ -113,6 +113,20 @@ Model::Model(Network network, Preprocessing preprocessing, Device& device, std::
   start(std::move(preprocessing), device, seed, loss.metric());
 }
 
+Model::Model(Model& other, Device& device, std::uint64_t seed, const EmbeddingLoss& loss, int classes, int frozen)
+    : network_(std::make_unique<Network>(Network::parse(other.network().text(), "model"))) {
+  network_->freeze(frozen);
+  loss.declare(network_->parameters(), network_->embedding_size(), classes);
+  start(other.info.preprocessing, device, seed, loss.metric());
+  TensorFile content, known;
+  save_parameters(device, encoder_->stream(), network_->parameters(), content);
+  save_parameters(other.encoder().device(), other.encoder().stream(), other.network().parameters(), known);
+  for (auto& [name, tensor] : content.tensors) {
+    if (const auto found = known.tensors.find(name); found != known.tensors.end()) tensor = found->second;
+  }
+  load_parameters(device, encoder_->stream(), content, network_->parameters(), "model");
+}
+
 void Model::start(Preprocessing preprocessing, Device& device, std::uint64_t seed, Metric::Kind metric) {
   allocate(*network_, device, seed);
   info.network = network_->text();

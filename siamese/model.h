@@ -28,6 +28,9 @@ class Model {
   // A new one to be trained with `loss` on `classes` identities: with the loss's metric and head as well.
   Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed, const EmbeddingLoss& loss,
         int classes);
+  // A copy of `other`'s network to be trained on: with this loss's metric and head, the first `frozen` layers as they are
+  // (Network::freeze).
+  Model(Model& other, Device& device, std::uint64_t seed, const EmbeddingLoss& loss, int classes, int frozen);
   // Throws InputError naming the file and what is wrong with it; allocates nothing that the file's size does not
   // justify.
   static Model load(const std::filesystem::path& file, Device& device);
