@@ -12,6 +12,7 @@
 #include "siamese/dataset.h"
 #include "siamese/faces/dlib_archive.h"
 #include "siamese/faces/face_model.h"
+#include "siamese/model.h"
 
 namespace gemel {
 
@@ -30,5 +31,13 @@ struct EmbeddingModel {
 
 // loss_metric_ on a network that ends in a row of numbers.
 EmbeddingModel read_dlib_embedding(DlibArchive& archive);
+
+struct DlibFiles {
+  std::filesystem::path detector, landmarks, embedding;
+};
+
+// All three as one model, with the threshold (0.6) and the accuracy that their author gives (dlib's
+// dnn_face_recognition_ex.cpp).
+Model import_dlib_models(const DlibFiles& files, Device& device);
 
 }  // namespace gemel

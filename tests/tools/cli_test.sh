@@ -8,7 +8,7 @@ train=(train "$data" --net tiny.net --device cpu --loss contrastive --batch 8 --
 # ---- help, version, usage
 status 0 --help && says 'verify'
 status 0 --version && says '^gemel [0-9]'
-for command in train eval verify embed enroll identify search oneshot extract info check bench devices; do
+for command in train eval verify embed enroll identify search oneshot extract import info check bench devices; do
   status 0 "$command" --help && says 'Example'
 done
 bad 'subcommand'
