@@ -73,6 +73,20 @@ timeout --foreground --preserve-status -s INT 3 "$gemel" "${train[@]}" --steps 1
 notes 'stopped at step'
 status 0 info stopped.safetensors && says 'stopped at step'
 
+# ---- import
+: >empty.dat
+bad 'required' import .
+bad '--detector.*mmod_human_face_detector.dat' import -o f.safetensors
+bad 'mmod_human_face_detector.dat: no such file' import . -o f.safetensors
+bad 'empty.dat: is cut short at byte 0' import . --detector empty.dat --landmarks empty.dat --embedding empty.dat -o f.safetensors
+bad 'no/such' import . -o no/such/f.safetensors
+[ ! -e f.safetensors ] || fail "import leaves a file after an error"
+if [ -n "${GEMEL_FACES:-}" ]; then
+  status 0 import "$GEMEL_FACES" -o f.safetensors && says '128 numbers a face, 5,614,592 parameters; same person up to 0.60'
+  status 0 info f.safetensors && says 'faces .*80x80 .*5 landmarks by 15 x 500 trees' && says 'trained .*CC0'
+  status 0 info f.safetensors --json && json
+fi
+
 # ---- eval
 status 0 eval m.safetensors "$data" --device cpu && says 'AUC' && says 'recall@1' && says "at the model's threshold"
 status 0 eval m.safetensors "$data" --device cpu --pairs 50 --json --report eval.html && json
