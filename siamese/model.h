@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/checkpoint.h"
 #include "siamese/twin_encoder.h"
 
 namespace gemel {
@@ -36,11 +37,13 @@ class Model {
   static Model load(const std::filesystem::path& file, Device& device);
   // Without the loss's head: what embeds and measures distances, and nothing else. Throws InputError.
   void save(const std::filesystem::path& file);
-  // 16 hexadecimal digits of all that decides an embedding and a distance: network, preprocessing, metric, parameters.
-  // Neither the threshold nor the device changes it.
+  // 16 hexadecimal digits of all that decides an embedding and a distance: network, preprocessing, metric, parameters,
+  // and what finds faces. Neither the threshold nor the device changes it.
   std::string fingerprint();
 
   ModelInfo info;
+  // What finds faces in photographs (FaceModel), or nothing; it goes with the model from file to file. Not looked into.
+  TensorFile faces;
   TwinEncoder& encoder() { return *encoder_; }
   Network& network() { return *network_; }
 
