@@ -18,7 +18,7 @@ namespace gemel {
 namespace {
 
 constexpr int kLossLayerVersion = 1, kPredictorVersion = 1;
-constexpr int kMostLandmarks = 1000, kMostStages = 1000, kMostTrees = 100000, kMostDepth = 16;
+constexpr int kMostStages = 1000, kMostTrees = 100000, kMostDepth = 16;
 
 // mmod_options: the windows and the rule of overlaps; the rest is for training.
 void read_detector_options(DlibArchive& archive, DetectorModel& model) {
