@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
 #include "engine/checkpoint.h"
 #include "engine/error.h"
@@ -260,12 +259,6 @@ void FaceDetector::scan(std::vector<Detection>& found) {
               across == 0 ? 0 : margin, across == parts_across - 1 ? tile_columns : tile_columns - margin, found);
     }
   }
-  // A place that two tiles know well is found twice.
-  const auto before = [](const Detection& a, const Detection& b) {
-    return std::tie(b.score, a.box.left, a.box.top, a.box.right) <
-           std::tie(a.score, b.box.left, b.box.top, b.box.right);
-  };
-  std::sort(found.begin(), found.end(), before);
 }
 
 void FaceDetector::collect(const std::vector<float>& scores, int row, int column, int first_row, int last_row,
