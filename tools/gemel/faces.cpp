@@ -142,7 +142,10 @@ void annotate_pictures(const FaceFlags& flags, const std::vector<std::string>& f
 Json face_json(const std::optional<Face>& face) {
   if (!face) return {};
   const Box& box = face->box;
-  return {{"left", box.left}, {"top", box.top}, {"right", box.right}, {"bottom", box.bottom}, {"score", face->score}};
+  Json landmarks = Json::array();
+  for (const Point& point : face->landmarks) landmarks.push_back({point.x, point.y});
+  return {{"left", box.left},     {"top", box.top},       {"right", box.right},
+          {"bottom", box.bottom}, {"score", face->score}, {"landmarks", std::move(landmarks)}};
 }
 
 }  // namespace gemel::cli

@@ -57,7 +57,7 @@ class PictureReader {
 void annotate_pictures(const FaceFlags& flags, const std::vector<std::string>& files,
                        const std::vector<std::optional<Face>>& faces, const std::vector<std::string>& texts);
 
-// {"left", "top", "right", "bottom", "score"}, or null.
+// {"left", "top", "right", "bottom", "score", "landmarks"}, or null.
 Json face_json(const std::optional<Face>& face);
 
 }  // namespace gemel::cli
