@@ -172,6 +172,23 @@ struct ImageShape {
   float deviation[4] = {1, 1, 1, 1};
 };
 
+// A picture (H,W,C) of bytes to another size, corners on corners: y(i, j) is read bilinearly at row i (h-1)/(out_h-1)
+// and column j (w-1)/(out_w-1), each rounded to the nearest 1/kResizeSteps, halves up, an only row or column at 0; the
+// sum is rounded to the nearest integer, halves up. So the bytes are the same on every device.
+struct ResizeShape {
+  int h, w, c;  // each side, and each of the output's, at most 65535
+  int out_h, out_w;
+};
+inline constexpr int kResizeSteps = 2048;
+
+// Where a picture lies on a canvas of floats (out_h,out_w,C): its first pixel at row `top`, column `left`. It may reach
+// beyond the canvas on any side, or not meet it.
+struct PlaceShape {
+  ImageShape image;  // n = 1
+  int out_h, out_w;
+  int top, left;
+};
+
 // A part of a picture (H,W,C) of bytes at half its size: out(i, j) is the 5x5 binomial sum
 // (1 4 6 4 1)^T (1 4 6 4 1) / 256 of the part's pixels (2i .. 2i+4, 2j .. 2j+4), rounded down: dlib's pyramid_down<2>
 // (dlib/image_transforms/image_pyramid.h). The part's pixel p is out's pixel (p - 2) / 2.

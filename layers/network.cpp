@@ -100,6 +100,7 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     shapes_.push_back(shape);
     const std::size_t earlier = parameters_.parameter_count();
+    entries_before_.push_back(parameters_.entries().size());
     const std::string keyword = keyword_of(*layers_[i]);
     try {
       shape = layers_[i]->build(shape, keyword + std::to_string(++numbers[keyword]), parameters_);
@@ -110,11 +111,16 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
     layer_parameters_.push_back(parameters_.parameter_count() - earlier);
   }
   shapes_.push_back(shape);
-  if (shape.rank() != 1) {
-    throw ShapeError(concat(places.empty() ? "Network" : places.back(), ": the last layer's output is ", shape.str(),
+  output_ = shape;
+  last_place_ = places.empty() ? "Network" : places.back();
+}
+
+int Network::embedding_size() const {
+  if (output_.rank() != 1) {
+    throw ShapeError(concat(last_place_, ": the last layer's output is ", output_.str(),
                             ", an embedding is one row of numbers; end with 'linear N' or 'flatten'"));
   }
-  output_ = shape;
+  return output_[0];
 }
 
 Network Network::parse(std::string_view text, const std::string& name) {
@@ -129,11 +135,15 @@ Network Network::load(const std::string& preset_or_file) {
 }
 
 Network Network::for_input(const std::string& preset_or_file, const Shape& input, int embedding) {
+  return parse_for_input(read_preset_or_file(preset_or_file), preset_or_file, input, embedding);
+}
+
+Network Network::parse_for_input(std::string_view text, const std::string& name, const Shape& input, int embedding) {
   if (embedding < 0 || embedding > kMaxChannels) {
     throw InputError(
         concat("the embedding size must be 1 to ", kMaxChannels, ", or 0 for the network's own, not ", embedding));
   }
-  ParsedNetwork parsed = parse_network_text(read_preset_or_file(preset_or_file), preset_or_file);
+  ParsedNetwork parsed = parse_network_text(text, name);
   std::vector<std::string> places;
   std::vector<std::unique_ptr<Layer>> layers = take_layers(parsed, places);
   if (embedding != 0) {
@@ -141,11 +151,41 @@ Network Network::for_input(const std::string& preset_or_file, const Shape& input
       return dynamic_cast<const Linear*>(layer.get()) != nullptr;
     });
     if (last == layers.rend()) {
-      throw InputError(concat(preset_or_file, ": no linear layer whose width could be set to ", embedding));
+      throw InputError(concat(name, ": no linear layer whose width could be set to ", embedding));
     }
     *last = dynamic_cast<const Linear&>(**last).with_features(embedding);
   }
   return Network(input, std::move(layers), places);
+}
+
+void Network::freeze(int layers) {
+  std::vector<std::size_t> with_parameters;  // their places in layers_
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (layer_parameters_[i] > 0) with_parameters.push_back(i);
+  }
+  const int all = static_cast<int>(with_parameters.size());
+  const int count = layers < 0 ? all + layers : layers;
+  if (count < 0 || count >= all) {
+    throw InputError(concat("cannot freeze ", layers < 0 ? "all but " : "", std::abs(layers), " of a network's ", all,
+                            " layers with parameters"));
+  }
+  if (count == 0) return;
+  const std::size_t next = with_parameters[static_cast<std::size_t>(count)];
+  std::size_t outside = 0;    // the last place up to `next` that is in no residual block
+  int depth = 0, before = 0;  // before: layers with parameters before that place
+  for (std::size_t i = 0, seen = 0; i < next; ++i) {
+    depth += nesting(*layers_[i]);
+    seen += layer_parameters_[i] > 0;
+    if (depth > 0) continue;
+    outside = i + 1;
+    before = static_cast<int>(seen);
+  }
+  if (before < count) {
+    throw InputError(
+        concat("cannot freeze ", count, " layers: that ends inside a residual block, before which are ", before));
+  }
+  frozen_layers_ = static_cast<int>(outside);
+  parameters_.freeze(entries_before_[outside]);
 }
 
 std::vector<std::string> Network::presets() {
@@ -181,24 +221,27 @@ double Network::flops() const {
 
 std::string Network::table() const {
   std::ostringstream out;
-  const auto row = [&](const std::string& layer, const std::string& output, const std::string& parameters,
-                       const std::string& mflop) {
-    out << std::left << std::setw(40) << layer << std::right << std::setw(16) << output << std::setw(14) << parameters
-        << std::setw(12) << mflop << "\n";
+  const auto row = [&](const std::string& number, const std::string& layer, const std::string& output,
+                       const std::string& parameters, const std::string& mflop) {
+    out << std::setw(3) << number << "  " << std::left << std::setw(40) << layer << std::right << std::setw(16)
+        << output << std::setw(14) << parameters << std::setw(12) << mflop << "\n";
   };
   const auto mflop = [](double flops) {
     std::ostringstream number;
     number << std::fixed << std::setprecision(3) << flops / 1e6;
     return number.str();
   };
-  row("layer", "output", "parameters", "MFLOP");
-  row("input", input_.str(), "", "");
+  row("", "layer", "output", "parameters", "MFLOP");
+  row("", "input", input_.str(), "", "");
   std::size_t i = 0;
+  int number = 0;
   for_each_indented(layers_, [&](const Layer& layer, const std::string& indent) {
-    row(indent + layer.describe(), shapes_[i + 1].str(), std::to_string(layer_parameters_[i]), mflop(layer.flops()));
+    const std::size_t count = layer_parameters_[i];
+    row(count > 0 ? std::to_string(++number) : "", indent + layer.describe(), shapes_[i + 1].str(),
+        std::to_string(layer_parameters_[i]), mflop(layer.flops()));
     ++i;
   });
-  row("total", output_.str(), std::to_string(parameters_.parameter_count()), mflop(flops()));
+  row("", "total", output_.str(), std::to_string(parameters_.parameter_count()), mflop(flops()));
   return out.str();
 }
 

@@ -29,8 +29,9 @@ namespace gemel {
 
 class Network {
  public:
-  // Builds the layers in order, from code. Throws ShapeError where one cannot take its input (H,W,C), or the last one's
-  // output is not one row of numbers; a ResidualEnd must belong to the innermost Residual without one.
+  // Builds the layers in order, from code. Throws ShapeError where one cannot take its input (H,W,C); a ResidualEnd must
+  // belong to the innermost Residual without one. The output may be one row of numbers or, of a network that is
+  // convolutional throughout, an image.
   static Network make(const Shape& input, std::vector<std::unique_ptr<Layer>> layers);
   // `name` stands in error messages: "NAME:3: unknown layer 'covn'; known: conv, ...". Throws InputError (text) or
   // ShapeError (the same place, a layer that cannot take its input).
@@ -44,26 +45,39 @@ class Network {
   // The same layers for another input size (H,W,C), e.g. the data set's; embedding size 0 keeps the last linear layer's
   // width. Throws ShapeError when the layers cannot take it.
   static Network for_input(const std::string& preset_or_file, const Shape& input, int embedding = 0);
+  // From a text, in place of the input size that it names.
+  static Network parse_for_input(std::string_view text, const std::string& name, const Shape& input, int embedding = 0);
+
+  // Before the parameters are allocated: the first `layers` of the layers that have parameters, as table() numbers them,
+  // keep these while training, and run as after training (a batch normalisation by its averages); -n: all but the last
+  // n. Throws InputError where there are no such layers, where none would be left, and inside a residual block.
+  void freeze(int layers);
+  int frozen_layers() const { return frozen_layers_; }  // of layers()
 
   const Shape& input() const { return input_; }    // (H,W,C)
-  const Shape& output() const { return output_; }  // (D)
-  int embedding_size() const { return output_[0]; }
+  const Shape& output() const { return output_; }  // (D), or (P,Q,K)
+  // D. Throws ShapeError where the output is an image.
+  int embedding_size() const;
   std::string text() const;  // parses back to an equal network
   const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
   const std::vector<Shape>& shapes() const { return shapes_; }  // [i]: input of layer i; last: output
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
-  double flops() const;       // of one row's convolutions and linear layers, forward
-  std::string table() const;  // a line a layer: description, output shape, parameters, MFLOP; for `gemel info`
+  double flops() const;  // of one row's convolutions and linear layers, forward
+  std::string table()
+      const;  // a line a layer: number among those with parameters, description, output shape, parameters, MFLOP; for `gemel info`
 
  private:
   // `places`: for messages, where each layer was written; may be empty.
   Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers, const std::vector<std::string>& places);
 
   Shape input_, output_;
+  std::string last_place_;  // where the last layer was written
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Shape> shapes_;
   std::vector<std::size_t> layer_parameters_;  // trainable numbers of each layer
+  std::vector<std::size_t> entries_before_;    // parameters declared before each layer
+  int frozen_layers_ = 0;
   Parameters parameters_;
 };
 
@@ -74,7 +88,8 @@ class Network {
 //
 // Training keeps each layer's output for backward, except where the next layer may write over it (ReLU over a
 // convolution's output); gradients take turns in two buffers. Inference takes turns in two buffers for the outputs. A
-// residual block holds one more in either, until its other end.
+// residual block holds one more in either, until its other end. A network's frozen layers are in either what they are in
+// inference, and backward ends above them.
 // Inference keeps the parameters in the form that the device's kernels work on (packed), and makes it anew in the first
 // forward pass after the parameters were written. One scratch buffer serves all. `output_gradient()` and `input()` are never written by the plan.
 //
@@ -95,8 +110,8 @@ class Plan {
   int rows() const { return n_; }
   std::size_t steps() const { return steps_.size(); }               // layers and blocks of layers
   float* input() const { return f32(input_); }                      // (n, H,W,C): the caller fills it
-  float* output() const { return f32(output_); }                    // (n, D)
-  float* output_gradient() const { return f32(output_gradient_); }  // (n, D): training; the caller fills it
+  float* output() const { return f32(output_); }                    // (n, output shape)
+  float* output_gradient() const { return f32(output_gradient_); }  // (n, output shape): training; the caller fills it
   std::size_t bytes() const { return arena_.bytes(); }
 
   // Rows [0, rows) of the input -> output. rows <= n, else Error; Error too if the parameters are not allocated.
@@ -115,6 +130,7 @@ class Plan {
   struct Step {
     const Layer* layer;
     std::size_t x_bytes, y_bytes;  // of n rows
+    bool training;                 // backward reaches it
     int opener = -1;               // of a ResidualEnd: the step of its Residual
     std::size_t skip_bytes = 0;    // of both
     BufferId x = kNone, y = kNone, saved = kNone, packed = kNone, dy = kNone, dx = kNone, skip = kNone, dskip = kNone;
@@ -129,7 +145,8 @@ class Plan {
   void assign_packed(BufferSizes& sizes);
   void assign_scratch(BufferSizes& sizes);
   void assign_gradients(BufferSizes& sizes);
-  LayerContext layer_context(const Stream& stream, const StepState* step) const;
+  PlanContext plan_context(const Step& step, int n) const { return {device_.kernels(), n, step.training}; }
+  LayerContext layer_context(const Stream& stream, bool training, const StepState* step) const;
   void check_rows(int rows) const;
   void pack(const Stream& stream) const;
   void* data(BufferId id) const;
@@ -143,7 +160,7 @@ class Plan {
   Arena arena_;
   std::vector<std::unique_ptr<Layer>> blocks_;  // layers that steps_ refers to and the network has not
   std::vector<Step> steps_;
-  mutable std::uint64_t packed_version_ = 0;  // of the parameters that were packed; 0: none
+  mutable std::uint64_t packed_version_ = 0;  // of the parameters that were packed; 0: none. Training: of frozen ones
   std::vector<Arena::Piece> buffers_;
   BufferId input_ = kNone, output_ = kNone, output_gradient_ = kNone, input_gradient_ = kNone, scratch_ = kNone;
 };

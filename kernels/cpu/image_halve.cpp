@@ -4,13 +4,13 @@
 // added up with their weights, element by element, then five neighbours of those sums, for every element; every other
 // pixel of what comes out is kept. Twice the arithmetic needed, all of it on whole vectors of 16-bit integers: the
 // largest sum is 255 * 256. MEASURED
+#include "kernels/cpu/image.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/simd.h"
 
 namespace gemel::GEMEL_DEVICE {
 namespace {
 
-constexpr int kPixels = 128, kMostChannels = 4;
+constexpr int kPixels = 128;
 
 // The weighted sum of five elements, `step` apart.
 template <class T>
@@ -21,8 +21,8 @@ GEMEL_INLINE std::uint16_t binomial(const T* x, std::ptrdiff_t step) {
 // `pixels` pixels of a row of y; `from` is the corner of the first one's 5x5 pixels.
 template <int Channels>
 void halve_piece(const std::uint8_t* __restrict from, std::ptrdiff_t row, int pixels, std::uint8_t* __restrict y) {
-  std::uint16_t columns[(2 * kPixels + 3) * kMostChannels];
-  std::uint8_t smooth[2 * kPixels * kMostChannels];
+  std::uint16_t columns[(2 * kPixels + 3) * Channels];
+  std::uint8_t smooth[2 * kPixels * Channels];
   const int elements = (2 * pixels - 1) * Channels;
   for (int e = 0; e < elements + 4 * Channels; ++e) columns[e] = binomial(from + e, row);
   for (int e = 0; e < elements; ++e) smooth[e] = static_cast<std::uint8_t>(binomial(columns + e, Channels) >> 8);
@@ -48,16 +48,7 @@ void halve(const HalveShape& shape, const std::uint8_t* image, std::uint8_t* y) 
 }  // namespace
 
 void image_halve(Queue, const HalveShape& shape, const std::uint8_t* image, std::uint8_t* y) {
-  switch (shape.c) {
-    case 1:
-      return halve<1>(shape, image, y);
-    case 2:
-      return halve<2>(shape, image, y);
-    case 3:
-      return halve<3>(shape, image, y);
-    default:
-      return halve<4>(shape, image, y);
-  }
+  with_channels("image_halve", shape.c, [&](auto channels) { halve<decltype(channels)::kCount>(shape, image, y); });
 }
 
 }  // namespace gemel::GEMEL_DEVICE
