@@ -209,7 +209,7 @@ struct ChipShape {
 
 // A cascade of regression trees (Kazemi, Sullivan 2014, sec. 2), in device memory. The trees of a stage are complete,
 // their nodes in breadth-first order, and go left where the grey value at the pair's first place exceeds that at its
-// second by more than the threshold.
+// second by more than the threshold. Shapes are f32, rounded after each step; leaves are added in their order.
 struct Cascade {
   int points, stages, trees, depth, features;
   const float* mean_shape;      // (points,2): x, y in the box, whose corners are (0,0) and (1,1)
