@@ -83,5 +83,7 @@ Entry<&Kernels::image_to_float> image_to_float;
 Entry<&Kernels::image_augment_scratch> image_augment_scratch;
 Entry<&Kernels::image_augment> image_augment;
 Entry<&Kernels::gather_labels> gather_labels;
+Entry<&Kernels::image_resize> image_resize;
+Entry<&Kernels::image_place> image_place;
 
 }  // namespace gemel::GEMEL_DEVICE

@@ -198,6 +198,11 @@ struct Kernels {
                         const std::int32_t* index, const StepState* step, float* y);
   void (*gather_labels)(Queue, int n, const std::int32_t* labels, const std::int32_t* index, const std::int32_t* cursor,
                         std::int32_t* y);
+
+  // ---- photographs, one at a time. y (out_h,out_w,C) as ResizeShape says.
+  void (*image_resize)(Queue, const ResizeShape&, const std::uint8_t* image, std::uint8_t* y);
+  // Writes the picture's pixels that lie on the canvas y, normalised; the rest of y stays as it is.
+  void (*image_place)(Queue, const PlaceShape&, const std::uint8_t* image, float* y);
 };
 
 namespace simt {

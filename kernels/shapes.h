@@ -172,6 +172,23 @@ struct ImageShape {
   float deviation[4] = {1, 1, 1, 1};
 };
 
+// A picture (H,W,C) of bytes to another size, corners on corners: y(i, j) is read bilinearly at row i (h-1)/(out_h-1)
+// and column j (w-1)/(out_w-1), each rounded to the nearest 1/kResizeSteps, halves up, an only row or column at 0; the
+// sum is rounded to the nearest integer, halves up. So the bytes are the same on every device.
+struct ResizeShape {
+  int h, w, c;  // each side, and each of the output's, at most 65535
+  int out_h, out_w;
+};
+inline constexpr int kResizeSteps = 2048;
+
+// Where a picture lies on a canvas of floats (out_h,out_w,C): its first pixel at row `top`, column `left`. It may reach
+// beyond the canvas on any side, or not meet it.
+struct PlaceShape {
+  ImageShape image;  // n = 1
+  int out_h, out_w;
+  int top, left;
+};
+
 // What happens to each picture of a batch before it is normalised: an affine map about its centre, mirroring, changes of
 // light, noise; drawn anew for every row of every step. Numbers are uniform in their ranges; each number of the affine
 // map (one angle, two shears, two scales, two shifts) is drawn with `probability`, else it changes nothing.

@@ -75,6 +75,8 @@ const Kernels& kernels() {
       .image_augment_scratch = image_augment_scratch,
       .image_augment = image_augment,
       .gather_labels = gather_labels,
+      .image_resize = image_resize,
+      .image_place = image_place,
   };
   return table;
 }

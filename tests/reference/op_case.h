@@ -131,5 +131,6 @@ std::vector<OpCase> distance_cases(Depth);
 std::vector<OpCase> loss_cases(Depth);
 std::vector<OpCase> optimizer_cases(Depth);
 std::vector<OpCase> image_cases(Depth);
+std::vector<OpCase> photograph_cases(Depth);
 
 }  // namespace gemel::reference
