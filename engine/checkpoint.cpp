@@ -6,13 +6,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "engine/atomic_file.h"
+#include "engine/input_file.h"
 #include "engine/tensor_header.h"
 
 namespace gemel {
@@ -25,34 +22,8 @@ static_assert(std::endian::native == std::endian::little, "safetensors files are
 constexpr std::size_t kLengthBytes = sizeof(std::uint64_t);
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 
-class FileReader {
- public:
-  explicit FileReader(const fs::path& file) : name_(file.string()) {
-    std::error_code error;
-    const fs::file_status status = fs::status(file, error);
-    if (!fs::exists(status)) throw InputError(concat(name_, ": no such file"));
-    if (!fs::is_regular_file(status)) throw InputError(concat(name_, ": is not a regular file"));
-    size_ = fs::file_size(file, error);
-    stream_.open(file, std::ios::binary);
-    if (error || !stream_) throw InputError(concat(name_, ": cannot read: ", std::strerror(errno)));
-  }
-  const std::string& name() const { return name_; }
-  std::uint64_t size() const { return size_; }
-
-  void read(void* to, std::size_t bytes) {
-    stream_.read(static_cast<char*>(to), static_cast<std::streamsize>(bytes));
-    if (static_cast<std::size_t>(stream_.gcount()) != bytes)
-      throw InputError(concat(name_, ": cannot read to its end"));
-  }
-
- private:
-  std::string name_;
-  std::uint64_t size_ = 0;
-  std::ifstream stream_;
-};
-
 // The header's length, bounded by the file's.
-std::size_t read_header_length(FileReader& file) {
+std::size_t read_header_length(InputFile& file) {
   if (file.size() < kLengthBytes) {
     throw InputError(concat(file.name(), ": ", file.size(), " bytes are too short for a safetensors file"));
   }
@@ -113,7 +84,7 @@ std::string listed(const std::vector<std::string>& items) {
 }  // namespace
 
 TensorFile read_tensors(const fs::path& path) {
-  FileReader file(path);
+  InputFile file(path);
   std::string text(read_header_length(file), '\0');
   file.read(text.data(), text.size());
   TensorHeader header = parse_tensor_header(text, file.size() - kLengthBytes - text.size(), file.name());

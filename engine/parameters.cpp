@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Layout: trainable tensors in order of declaration, then the buffers, each from a multiple of 64 floats (256 bytes, so
+// Layout: frozen tensors, trainable ones, then the buffers, each in order of declaration and from a multiple of 64 floats (256 bytes, so
 // that a tensor starts as aligned as an allocation does). The padding holds zeros, which every optimizer leaves alone.
 //
 // Element i of a tensor is a function of (seed, stream of the tensor's name, i): adding or resizing one layer leaves all
@@ -72,17 +72,25 @@ ParamId Parameters::declare(std::string name, Shape shape, Initializer initializ
   return id;
 }
 
+void Parameters::freeze(std::size_t entries) {
+  if (allocated_) throw Error("Parameters: frozen after allocate");
+  for (std::size_t i = 0; i < entries; ++i) entries_.at(i).frozen = true;
+}
+
 void Parameters::allocate(Device& device, Stream& stream, std::uint64_t seed) {
   if (allocated_) throw Error("Parameters: allocated twice");
   count_ = 0;
-  for (const bool trainable : {true, false}) {
+  const auto place = [this](auto&& belongs) {
     for (Entry& entry : entries_) {
-      if (entry.trainable != trainable) continue;
+      if (!belongs(entry)) continue;
       entry.offset = count_;
       count_ += (entry.shape.count() + kAlignment - 1) / kAlignment * kAlignment;
     }
-    if (trainable) trainable_count_ = count_;
-  }
+    return count_;
+  };
+  trainable_begin_ = place([](const Entry& entry) { return entry.trainable && entry.frozen; });
+  trainable_end_ = place([](const Entry& entry) { return entry.trainable && !entry.frozen; });
+  place([](const Entry& entry) { return !entry.trainable; });
   std::vector<float> values(count_);
   for (const Entry& entry : entries_) {
     fill(entry, std::span(values).subspan(entry.offset, entry.shape.count()), seed);

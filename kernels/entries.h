@@ -85,5 +85,8 @@ Entry<&Kernels::image_augment> image_augment;
 Entry<&Kernels::gather_labels> gather_labels;
 Entry<&Kernels::image_resize> image_resize;
 Entry<&Kernels::image_place> image_place;
+Entry<&Kernels::image_halve> image_halve;
+Entry<&Kernels::image_chips> image_chips;
+Entry<&Kernels::landmarks> landmarks;
 
 }  // namespace gemel::GEMEL_DEVICE

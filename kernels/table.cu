@@ -77,6 +77,9 @@ const Kernels& kernels() {
       .gather_labels = gather_labels,
       .image_resize = image_resize,
       .image_place = image_place,
+      .image_halve = image_halve,
+      .image_chips = image_chips,
+      .landmarks = landmarks,
   };
   return table;
 }

@@ -100,6 +100,7 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     shapes_.push_back(shape);
     const std::size_t earlier = parameters_.parameter_count();
+    entries_before_.push_back(parameters_.entries().size());
     const std::string keyword = keyword_of(*layers_[i]);
     try {
       shape = layers_[i]->build(shape, keyword + std::to_string(++numbers[keyword]), parameters_);
@@ -157,6 +158,36 @@ Network Network::parse_for_input(std::string_view text, const std::string& name,
   return Network(input, std::move(layers), places);
 }
 
+void Network::freeze(int layers) {
+  std::vector<std::size_t> with_parameters;  // their places in layers_
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (layer_parameters_[i] > 0) with_parameters.push_back(i);
+  }
+  const int all = static_cast<int>(with_parameters.size());
+  const int count = layers < 0 ? all + layers : layers;
+  if (count < 0 || count >= all) {
+    throw InputError(concat("cannot freeze ", layers < 0 ? "all but " : "", std::abs(layers), " of a network's ", all,
+                            " layers with parameters"));
+  }
+  if (count == 0) return;
+  const std::size_t next = with_parameters[static_cast<std::size_t>(count)];
+  std::size_t outside = 0;    // the last place up to `next` that is in no residual block
+  int depth = 0, before = 0;  // before: layers with parameters before that place
+  for (std::size_t i = 0, seen = 0; i < next; ++i) {
+    depth += nesting(*layers_[i]);
+    seen += layer_parameters_[i] > 0;
+    if (depth > 0) continue;
+    outside = i + 1;
+    before = static_cast<int>(seen);
+  }
+  if (before < count) {
+    throw InputError(
+        concat("cannot freeze ", count, " layers: that ends inside a residual block, before which are ", before));
+  }
+  frozen_layers_ = static_cast<int>(outside);
+  parameters_.freeze(entries_before_[outside]);
+}
+
 std::vector<std::string> Network::presets() {
   std::vector<std::string> names;
   for (const Preset& preset : network_presets()) names.push_back(preset.name);
@@ -190,24 +221,27 @@ double Network::flops() const {
 
 std::string Network::table() const {
   std::ostringstream out;
-  const auto row = [&](const std::string& layer, const std::string& output, const std::string& parameters,
-                       const std::string& mflop) {
-    out << std::left << std::setw(40) << layer << std::right << std::setw(16) << output << std::setw(14) << parameters
-        << std::setw(12) << mflop << "\n";
+  const auto row = [&](const std::string& number, const std::string& layer, const std::string& output,
+                       const std::string& parameters, const std::string& mflop) {
+    out << std::setw(3) << number << "  " << std::left << std::setw(40) << layer << std::right << std::setw(16)
+        << output << std::setw(14) << parameters << std::setw(12) << mflop << "\n";
   };
   const auto mflop = [](double flops) {
     std::ostringstream number;
     number << std::fixed << std::setprecision(3) << flops / 1e6;
     return number.str();
   };
-  row("layer", "output", "parameters", "MFLOP");
-  row("input", input_.str(), "", "");
+  row("", "layer", "output", "parameters", "MFLOP");
+  row("", "input", input_.str(), "", "");
   std::size_t i = 0;
+  int number = 0;
   for_each_indented(layers_, [&](const Layer& layer, const std::string& indent) {
-    row(indent + layer.describe(), shapes_[i + 1].str(), std::to_string(layer_parameters_[i]), mflop(layer.flops()));
+    const std::size_t count = layer_parameters_[i];
+    row(count > 0 ? std::to_string(++number) : "", indent + layer.describe(), shapes_[i + 1].str(),
+        std::to_string(layer_parameters_[i]), mflop(layer.flops()));
     ++i;
   });
-  row("total", output_.str(), std::to_string(parameters_.parameter_count()), mflop(flops()));
+  row("", "total", output_.str(), std::to_string(parameters_.parameter_count()), mflop(flops()));
   return out.str();
 }
 

@@ -48,6 +48,12 @@ class Network {
   // From a text, in place of the input size that it names.
   static Network parse_for_input(std::string_view text, const std::string& name, const Shape& input, int embedding = 0);
 
+  // Before the parameters are allocated: the first `layers` of the layers that have parameters, as table() numbers them,
+  // keep these while training, and run as after training (a batch normalisation by its averages); -n: all but the last
+  // n. Throws InputError where there are no such layers, where none would be left, and inside a residual block.
+  void freeze(int layers);
+  int frozen_layers() const { return frozen_layers_; }  // of layers()
+
   const Shape& input() const { return input_; }    // (H,W,C)
   const Shape& output() const { return output_; }  // (D), or (P,Q,K)
   // D. Throws ShapeError where the output is an image.
@@ -57,8 +63,9 @@ class Network {
   const std::vector<Shape>& shapes() const { return shapes_; }  // [i]: input of layer i; last: output
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
-  double flops() const;       // of one row's convolutions and linear layers, forward
-  std::string table() const;  // a line a layer: description, output shape, parameters, MFLOP; for `gemel info`
+  double flops() const;  // of one row's convolutions and linear layers, forward
+  std::string table()
+      const;  // a line a layer: number among those with parameters, description, output shape, parameters, MFLOP; for `gemel info`
 
  private:
   // `places`: for messages, where each layer was written; may be empty.
@@ -69,6 +76,8 @@ class Network {
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Shape> shapes_;
   std::vector<std::size_t> layer_parameters_;  // trainable numbers of each layer
+  std::vector<std::size_t> entries_before_;    // parameters declared before each layer
+  int frozen_layers_ = 0;
   Parameters parameters_;
 };
 
@@ -79,7 +88,8 @@ class Network {
 //
 // Training keeps each layer's output for backward, except where the next layer may write over it (ReLU over a
 // convolution's output); gradients take turns in two buffers. Inference takes turns in two buffers for the outputs. A
-// residual block holds one more in either, until its other end.
+// residual block holds one more in either, until its other end. A network's frozen layers are in either what they are in
+// inference, and backward ends above them.
 // Inference keeps the parameters in the form that the device's kernels work on (packed), and makes it anew in the first
 // forward pass after the parameters were written. One scratch buffer serves all. `output_gradient()` and `input()` are never written by the plan.
 //
@@ -120,6 +130,7 @@ class Plan {
   struct Step {
     const Layer* layer;
     std::size_t x_bytes, y_bytes;  // of n rows
+    bool training;                 // backward reaches it
     int opener = -1;               // of a ResidualEnd: the step of its Residual
     std::size_t skip_bytes = 0;    // of both
     BufferId x = kNone, y = kNone, saved = kNone, packed = kNone, dy = kNone, dx = kNone, skip = kNone, dskip = kNone;
@@ -134,7 +145,8 @@ class Plan {
   void assign_packed(BufferSizes& sizes);
   void assign_scratch(BufferSizes& sizes);
   void assign_gradients(BufferSizes& sizes);
-  LayerContext layer_context(const Stream& stream, const StepState* step) const;
+  PlanContext plan_context(const Step& step, int n) const { return {device_.kernels(), n, step.training}; }
+  LayerContext layer_context(const Stream& stream, bool training, const StepState* step) const;
   void check_rows(int rows) const;
   void pack(const Stream& stream) const;
   void* data(BufferId id) const;
@@ -148,7 +160,7 @@ class Plan {
   Arena arena_;
   std::vector<std::unique_ptr<Layer>> blocks_;  // layers that steps_ refers to and the network has not
   std::vector<Step> steps_;
-  mutable std::uint64_t packed_version_ = 0;  // of the parameters that were packed; 0: none
+  mutable std::uint64_t packed_version_ = 0;  // of the parameters that were packed; 0: none. Training: of frozen ones
   std::vector<Arena::Piece> buffers_;
   BufferId input_ = kNone, output_ = kNone, output_gradient_ = kNone, input_gradient_ = kNone, scratch_ = kNone;
 };

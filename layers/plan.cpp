@@ -62,7 +62,8 @@ Plan::Plan(const Network& network, Device& device, int n, Mode mode, std::uint64
   BufferSizes sizes;
   assign_outputs(sizes);
   assign_saved(sizes);
-  training() ? assign_gradients(sizes) : assign_packed(sizes);
+  assign_packed(sizes);
+  if (training()) assign_gradients(sizes);
   assign_scratch(sizes);
   for (const std::size_t bytes : sizes.sizes()) buffers_.push_back(arena_.plan(bytes));
   arena_.allocate(device_);
@@ -73,8 +74,11 @@ void Plan::plan_steps() {
   const std::size_t row_bytes = static_cast<std::size_t>(n_) * sizeof(float);
   const std::span layers(network_.layers());
   std::vector<int> open;  // steps of Residuals without an end yet
+  const auto frozen = static_cast<std::size_t>(network_.frozen_layers());
   for (std::size_t i = 0; i < layers.size();) {
-    const std::size_t in_block = device_.fuse ? ConvBlockLayer::length(layers.subspan(i), training()) : 0;
+    const bool trains = training() && i >= frozen;
+    const auto ahead = i < frozen ? layers.subspan(i, frozen - i) : layers.subspan(i);  // a block is on one side
+    const std::size_t in_block = device_.fuse ? ConvBlockLayer::length(ahead, trains) : 0;
     const Layer* layer = layers[i].get();
     if (in_block > 0) {
       layer = blocks_.emplace_back(std::make_unique<ConvBlockLayer>(layers.subspan(i, in_block))).get();
@@ -82,7 +86,8 @@ void Plan::plan_steps() {
     const std::size_t end = i + std::max<std::size_t>(in_block, 1);
     steps_.push_back({.layer = layer,
                       .x_bytes = network_.shapes()[i].count() * row_bytes,
-                      .y_bytes = network_.shapes()[end].count() * row_bytes});
+                      .y_bytes = network_.shapes()[end].count() * row_bytes,
+                      .training = trains});
     if (const auto* start = dynamic_cast<const Residual*>(layer)) {
       steps_.back().skip_bytes = start->skip_shape().count() * row_bytes;
       open.push_back(static_cast<int>(steps_.size()) - 1);
@@ -96,28 +101,30 @@ void Plan::plan_steps() {
 }
 
 void Plan::assign_outputs(BufferSizes& sizes) {
-  Turns turns(sizes);  // training: for skips alone
+  Turns turns(sizes);  // trained steps: for skips alone
   input_ = sizes.add(steps_.front().x_bytes);
   turns.hold(input_);  // it is the caller's
   BufferId previous = input_;
   bool read_by_backward = false;  // `previous`, as the output that its own step asks for
-  for (Step& step : steps_) {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    Step& step = steps_[i];
     step.x = previous;
+    if (i > 0 && step.training && !steps_[i - 1].training) turns.hold(step.x);  // backward reads it
     if (const auto* start = dynamic_cast<const Residual*>(step.layer)) {
       step.skip = start->pools() ? turns.take(step.skip_bytes, step.x) : step.x;
       turns.hold(step.skip);
     }
-    const bool identity = step.layer->forward_is_identity(training());
-    if (identity || (step.layer->in_place(training()) && !read_by_backward && !turns.held(step.x))) {
+    const bool identity = step.layer->forward_is_identity(step.training);
+    if (identity || (step.layer->in_place(step.training) && !read_by_backward && !turns.held(step.x))) {
       step.y = step.x;
     } else {
-      step.y = training() ? sizes.add(step.y_bytes) : turns.take(step.y_bytes, step.x);
+      step.y = step.training ? sizes.add(step.y_bytes) : turns.take(step.y_bytes, step.x);
     }
     if (step.opener >= 0) {
       step.skip = steps_[static_cast<std::size_t>(step.opener)].skip;
       turns.release(step.skip);
     }
-    if (!identity) read_by_backward = training() && step.layer->backward_needs_output();
+    if (!identity) read_by_backward = step.training && step.layer->backward_needs_output();
     previous = step.y;
   }
   output_ = previous;
@@ -126,9 +133,9 @@ void Plan::assign_outputs(BufferSizes& sizes) {
 void Plan::assign_saved(BufferSizes& sizes) {
   BufferId shared = kNone;  // inference: forward may write it, nobody reads it again
   for (Step& step : steps_) {
-    const std::size_t bytes = step.layer->saved_bytes({device_.kernels(), n_, training()});
+    const std::size_t bytes = step.layer->saved_bytes(plan_context(step, n_));
     if (bytes == 0) continue;
-    if (training()) {
+    if (step.training) {
       step.saved = sizes.add(bytes);
     } else {
       sizes.need(shared, bytes);
@@ -138,7 +145,9 @@ void Plan::assign_saved(BufferSizes& sizes) {
 }
 
 void Plan::assign_packed(BufferSizes& sizes) {
-  for (Step& step : steps_) sizes.need(step.packed, step.layer->packed_bytes({device_.kernels(), n_, training()}));
+  for (Step& step : steps_) {
+    if (!step.training) sizes.need(step.packed, step.layer->packed_bytes(plan_context(step, n_)));
+  }
 }
 
 // For every number of rows that a pass may have: a kernel that splits its work by the batch size may need more memory
@@ -146,7 +155,7 @@ void Plan::assign_packed(BufferSizes& sizes) {
 void Plan::assign_scratch(BufferSizes& sizes) {
   for (const Step& step : steps_) {
     for (int rows = 1; rows <= n_; ++rows) {
-      sizes.need(scratch_, step.layer->scratch_bytes({device_.kernels(), rows, training()}));
+      sizes.need(scratch_, step.layer->scratch_bytes(plan_context(step, rows)));
     }
   }
 }
@@ -156,7 +165,7 @@ void Plan::assign_gradients(BufferSizes& sizes) {
   output_gradient_ = sizes.add(steps_.back().y_bytes);
   turns.hold(output_gradient_);  // it is the caller's
   BufferId next = output_gradient_;
-  for (std::size_t i = steps_.size(); i-- > 0;) {
+  for (std::size_t i = steps_.size(); i-- > 0 && steps_[i].training;) {
     Step& step = steps_[i];
     step.dy = next;
     if (step.opener >= 0) {
@@ -168,6 +177,8 @@ void Plan::assign_gradients(BufferSizes& sizes) {
     }
     if (i == 0) {
       if (mode_ == Mode::training_with_input_gradient) step.dx = input_gradient_ = sizes.add(step.x_bytes);
+    } else if (!steps_[i - 1].training) {
+      // nobody asks for dx
     } else if (step.layer->backward_is_identity() || (step.layer->in_place(true) && !turns.held(step.dy))) {
       step.dx = step.dy;
     } else {
@@ -187,11 +198,11 @@ Queue Plan::queue(const Stream& stream) const {
   return device_.queue(stream, {.data = data(scratch_), .bytes = bytes});
 }
 
-LayerContext Plan::layer_context(const Stream& stream, const StepState* step) const {
+LayerContext Plan::layer_context(const Stream& stream, bool training, const StepState* step) const {
   return {.kernels = device_.kernels(),
           .queue = queue(stream),
           .parameters = network_.parameters(),
-          .training = training(),
+          .training = training,
           .seed = seed_,
           .step = step};
 }
@@ -205,40 +216,41 @@ void Plan::check_rows(int rows) const {
 }
 
 void Plan::pack(const Stream& stream) const {
-  const std::uint64_t version = network_.parameters().version();
+  const Parameters& parameters = network_.parameters();
+  const std::uint64_t version = training() ? parameters.frozen_version() : parameters.version();
   if (packed_version_ == version) return;
   for (const Step& s : steps_) {
-    if (s.packed != kNone) s.layer->pack(layer_context(stream, nullptr), data(s.packed));
+    if (s.packed != kNone) s.layer->pack(layer_context(stream, false, nullptr), data(s.packed));
   }
   packed_version_ = version;
 }
 
 void Plan::forward(Stream& stream, int rows, const StepState* step) const {
   check_rows(rows);
-  if (!training()) pack(stream);
+  pack(stream);
   for (const Step& s : steps_) {
-    s.layer->forward(layer_context(stream, step), {.n = rows,
-                                                   .packed = data(s.packed),
-                                                   .x = f32(s.x),
-                                                   .y = f32(s.y),
-                                                   .saved = data(s.saved),
-                                                   .skip = f32(s.skip)});
+    s.layer->forward(layer_context(stream, s.training, step), {.n = rows,
+                                                               .packed = data(s.packed),
+                                                               .x = f32(s.x),
+                                                               .y = f32(s.y),
+                                                               .saved = data(s.saved),
+                                                               .skip = f32(s.skip)});
   }
 }
 
 void Plan::backward(Stream& stream, int rows, const StepState* step) const {
   check_rows(rows);
   if (!training()) throw Error("Plan: backward needs a plan for training, this one is for inference");
-  for (std::size_t i = steps_.size(); i-- > 0;) {
+  for (std::size_t i = steps_.size(); i-- > 0 && steps_[i].training;) {
     const Step& s = steps_[i];
     // Tensors that a layer does not ask for may have been written over: it gets none.
-    s.layer->backward(layer_context(stream, step), {.n = rows,
-                                                    .x = s.layer->backward_needs_input() ? f32(s.x) : nullptr,
-                                                    .y = s.layer->backward_needs_output() ? f32(s.y) : nullptr,
-                                                    .dy = f32(s.dy),
-                                                    .dx = f32(s.dx),
-                                                    .saved = data(s.saved),
-                                                    .dskip = f32(s.dskip)});
+    s.layer->backward(layer_context(stream, true, step), {.n = rows,
+                                                          .x = s.layer->backward_needs_input() ? f32(s.x) : nullptr,
+                                                          .y = s.layer->backward_needs_output() ? f32(s.y) : nullptr,
+                                                          .dy = f32(s.dy),
+                                                          .dx = f32(s.dx),
+                                                          .saved = data(s.saved),
+                                                          .dskip = f32(s.dskip)});
   }
 }
 

@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "engine/checkpoint.h"
 #include "engine/error.h"
+#include "siamese/faces/face_model.h"
 #include "siamese/utf8.h"
 
 namespace gemel {
@@ -34,6 +34,16 @@ class Hash {
   void add(const std::string& text) {
     add(text.c_str(), text.size() + 1);
   }  // its end as well: "ab", "c" is not "a", "bc"
+  void add(const TensorFile& content) {
+    for (const auto& [key, value] : content.metadata) {
+      add(key);
+      add(value);
+    }
+    for (const auto& [name, tensor] : content.tensors) {
+      add(name);
+      add(tensor.values.data(), tensor.values.size() * sizeof(float));
+    }
+  }
   std::string text() const {
     std::array<char, 17> digits{};
     std::snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(value_));
@@ -92,6 +102,19 @@ void check_count(const Network& network, const TensorFile& content, const Metada
   }
 }
 
+// Moves what finds faces out of a file's content.
+TensorFile take_faces(TensorFile& content) {
+  TensorFile faces;
+  const auto take = [](auto& from, auto& into) {
+    for (auto at = from.lower_bound(kFacesPrefix); at != from.end() && at->first.starts_with(kFacesPrefix);) {
+      into.insert(from.extract(at++));
+    }
+  };
+  take(content.metadata, faces.metadata);
+  take(content.tensors, faces.tensors);
+  return faces;
+}
+
 void allocate(Network& network, Device& device, std::uint64_t seed) {
   Stream stream = device.make_stream();
   network.parameters().allocate(device, stream, seed);
@@ -113,6 +136,20 @@ Model::Model(Network network, Preprocessing preprocessing, Device& device, std::
   start(std::move(preprocessing), device, seed, loss.metric());
 }
 
+Model::Model(Model& other, Device& device, std::uint64_t seed, const EmbeddingLoss& loss, int classes, int frozen)
+    : network_(std::make_unique<Network>(Network::parse(other.network().text(), "model"))) {
+  network_->freeze(frozen);
+  loss.declare(network_->parameters(), network_->embedding_size(), classes);
+  start(other.info.preprocessing, device, seed, loss.metric());
+  TensorFile content, known;
+  save_parameters(device, encoder_->stream(), network_->parameters(), content);
+  save_parameters(other.encoder().device(), other.encoder().stream(), other.network().parameters(), known);
+  for (auto& [name, tensor] : content.tensors) {
+    if (const auto found = known.tensors.find(name); found != known.tensors.end()) tensor = found->second;
+  }
+  load_parameters(device, encoder_->stream(), content, network_->parameters(), "model");
+}
+
 void Model::start(Preprocessing preprocessing, Device& device, std::uint64_t seed, Metric::Kind metric) {
   allocate(*network_, device, seed);
   info.network = network_->text();
@@ -122,7 +159,8 @@ void Model::start(Preprocessing preprocessing, Device& device, std::uint64_t see
 
 Model Model::load(const std::filesystem::path& path, Device& device) {
   const std::string file = path.string();
-  const TensorFile content = read_tensors(path);
+  TensorFile content = read_tensors(path);
+  TensorFile faces = take_faces(content);
   const Metadata metadata(content.metadata, file);
   if (const std::string& format = metadata.get("gemel.format"); format != kFormat) {
     metadata.fail(concat("has model format '", format, "'; this build reads format ", kFormat));
@@ -141,6 +179,7 @@ Model Model::load(const std::filesystem::path& path, Device& device) {
   model.info.calibrated_on = metadata.get("gemel.calibrated_on");
   model.info.trained = metadata.get("gemel.trained");
   load_parameters(device, model.encoder_->stream(), content, model.network_->parameters(), file);
+  model.faces = std::move(faces);
   return model;
 }
 
@@ -155,6 +194,8 @@ void Model::save(const std::filesystem::path& file) {
                       {"gemel.trained", valid_utf8(info.trained)}};
   save_parameters(encoder_->device(), encoder_->stream(), network_->parameters(), content);
   std::erase_if(content.tensors, [](const auto& tensor) { return tensor.first.starts_with(kHeadPrefix); });
+  content.metadata.insert(faces.metadata.begin(), faces.metadata.end());
+  content.tensors.insert(faces.tensors.begin(), faces.tensors.end());
   write_tensors(file, content);
 }
 
@@ -165,10 +206,8 @@ std::string Model::fingerprint() {
   hash.add(Metric::name(encoder_->metric().kind()));
   TensorFile content;
   save_parameters(encoder_->device(), encoder_->stream(), network_->parameters(), content);
-  for (const auto& [name, tensor] : content.tensors) {
-    hash.add(name);
-    hash.add(tensor.values.data(), tensor.values.size() * sizeof(float));
-  }
+  hash.add(content);
+  hash.add(faces);
   return hash.text();
 }
 

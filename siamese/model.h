@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/checkpoint.h"
 #include "siamese/twin_encoder.h"
 
 namespace gemel {
@@ -28,16 +29,21 @@ class Model {
   // A new one to be trained with `loss` on `classes` identities: with the loss's metric and head as well.
   Model(Network network, Preprocessing preprocessing, Device& device, std::uint64_t seed, const EmbeddingLoss& loss,
         int classes);
+  // A copy of `other`'s network to be trained on: with this loss's metric and head, the first `frozen` layers as they are
+  // (Network::freeze).
+  Model(Model& other, Device& device, std::uint64_t seed, const EmbeddingLoss& loss, int classes, int frozen);
   // Throws InputError naming the file and what is wrong with it; allocates nothing that the file's size does not
   // justify.
   static Model load(const std::filesystem::path& file, Device& device);
   // Without the loss's head: what embeds and measures distances, and nothing else. Throws InputError.
   void save(const std::filesystem::path& file);
-  // 16 hexadecimal digits of all that decides an embedding and a distance: network, preprocessing, metric, parameters.
-  // Neither the threshold nor the device changes it.
+  // 16 hexadecimal digits of all that decides an embedding and a distance: network, preprocessing, metric, parameters,
+  // and what finds faces. Neither the threshold nor the device changes it.
   std::string fingerprint();
 
   ModelInfo info;
+  // What finds faces in photographs (FaceModel), or nothing; it goes with the model from file to file. Not looked into.
+  TensorFile faces;
   TwinEncoder& encoder() { return *encoder_; }
   Network& network() { return *network_; }
 

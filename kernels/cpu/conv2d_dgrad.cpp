@@ -136,7 +136,7 @@ struct Dgrad {
       const int h = begin * s.stride_h + a - s.pad_h, column = columns.first * s.stride_w + b - s.pad_w;
       const Taps taps{rows.taps, columns.taps * s.k, pitch};
       const Pixels pixels{in + entry, out + entry, (end - begin) * columns.count};
-      multiply_pixels(from + (begin - t_begin) * pitch, pixels, taps, filters, s.c,
+      multiply_pixels(from + (begin - t_begin) * pitch, pixels, taps, filters, s.c, panel_part(s.c, 0, 1),
                       StoreEpilogue{.y = dx + (static_cast<std::ptrdiff_t>(h) * s.w + column) * s.c,
                                     .bias = nullptr,
                                     .lowest = -__builtin_inff()});

@@ -11,7 +11,8 @@
 // Replaces the executor's implicit GEMM: 3x3, 64 -> 64 at 14x14, batch 64 takes 10.6 ms instead of 129 without Winograd
 // (78 % of the multiply-add peak; Zen 3 EPYC, one core, AVX2, g++ 12, CPU time).
 //
-// Work: an item is one band of output rows of one image. Filters are packed into panels once a call.
+// Work: an item is one band of output rows of one image, for some of the filters where there are many (filter_groups).
+// Filters are packed into panels once a call.
 #include "kernels/cpu/block_gradient.h"
 #include "kernels/cpu/winograd.h"
 
@@ -24,10 +25,13 @@ class DirectForward {
       : s_(block.conv), unit_(block.pool ? 2 : 1), out_h_(block_rows(block)), out_w_(block_columns(block)) {
     bands_.window_columns = (unit_ * out_w_ - 1) * s_.stride_w + s_.s;
     bands_.in_place = s_.pad_h == 0 && s_.pad_w == 0;
-    bands_.rows = band_rows(s_.n, out_h_, std::int64_t{4} * unit_ * s_.stride_h * bands_.window_columns * s_.c);
+    const std::int64_t row_bytes = std::int64_t{4} * unit_ * s_.stride_h * bands_.window_columns * s_.c;
+    const bool many_filters = std::int64_t{4} * s_.k * s_.r * s_.s * s_.c >= 4 * row_bytes * out_h_;
+    bands_.rows = band_rows(many_filters ? kMinItems : s_.n, out_h_, row_bytes);
     bands_.count = divide_up(out_h_, bands_.rows);
     bands_.window_rows = (unit_ * bands_.rows - 1) * s_.stride_h + s_.r;
     taps_ = {s_.r, s_.s * s_.c, std::ptrdiff_t{bands_.in_place ? s_.w : bands_.window_columns} * s_.c};
+    if (many_filters) groups_ = filter_groups(s_.n * bands_.count, s_.k);
     const std::size_t outputs = static_cast<std::size_t>(bands_.rows) * out_w_, depth = taps_.rows * taps_.run;
     packed_ = carver.take<float>(packed_floats());
     in_ = carver.take<std::int32_t>(outputs * unit_ * unit_);
@@ -36,7 +40,7 @@ class DirectForward {
     bands_.take_buffers(carver, slots_for(items()), s_.c);
   }
 
-  std::int64_t items() const { return std::int64_t{s_.n} * bands_.count; }
+  std::int64_t items() const { return std::int64_t{s_.n} * bands_.count * groups_; }
 
   // Packed filters, of `packed_floats()`: in scratch, unless they are elsewhere.
   std::size_t packed_floats() const { return static_cast<std::size_t>(taps_.rows) * taps_.run * packed_columns(s_.k); }
@@ -78,10 +82,12 @@ class DirectForward {
   // One item; epilogue_at(first output of the item) gives the epilogue.
   template <class EpilogueAt>
   void run(const float* x, std::int64_t item, int slot, const EpilogueAt& epilogue_at) const {
-    const std::ptrdiff_t image = item / bands_.count, row = item % bands_.count * bands_.rows;
+    const std::int64_t band = item / groups_;
+    const std::ptrdiff_t image = band / bands_.count, row = band % bands_.count * bands_.rows;
     const int rows = min(bands_.rows, out_h_ - static_cast<int>(row));
     const float* from = window(x + image * s_.h * s_.w * s_.c, static_cast<int>(row) * unit_, rows * unit_, slot);
     multiply_pixels(from, Pixels{in_, out_, rows * out_w_ * unit_ * unit_}, taps_, packed_, s_.k,
+                    panel_part(s_.k, static_cast<int>(item % groups_), groups_),
                     epilogue_at((image * out_h_ + row) * out_w_ * s_.k));
   }
 
@@ -97,6 +103,7 @@ class DirectForward {
   Conv2dShape s_;
   int unit_;  // rows and columns of the convolution that an output covers
   int out_h_, out_w_;
+  int groups_ = 1;  // of filters
   Taps taps_;
   Bands bands_;
   float* packed_;

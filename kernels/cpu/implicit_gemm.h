@@ -37,9 +37,9 @@ constexpr int grouped_rows(int vectors, int group) { return max(tile_rows(vector
 // where a bias, an activation or a pooling goes. `pixels.count` is a multiple of kGroup.
 template <class Epilogue>
 GEMEL_INLINE void multiply_pixels(const float* x, const Pixels& pixels, const Taps& taps, const float* packed, int n,
-                                  const Epilogue& epilogue) {
+                                  const PanelRange& panels, const Epilogue& epilogue) {
   const int depth = taps.rows * taps.run;
-  for (int index = 0; index < panel_count(n); ++index) {
+  for (int index = panels.begin; index < panels.end; ++index) {
     const Panel panel = panel_at(n, index);
     with_size(panel, [&](auto size) {
       using Size = decltype(size);
@@ -162,6 +162,14 @@ constexpr int band_rows(int batch, int rows, std::int64_t bytes_per_row) {
   int band = fitting < 1 ? 1 : fitting < rows ? static_cast<int>(fitting) : rows;
   band = min(band, divide_up(rows, divide_up(kMinItems, max(batch, 1))));
   return divide_up(rows, divide_up(rows, band));
+}
+
+// Where the filters are larger than an image, it is they that are split until a few threads are busy: then each thread
+// reads its own and no other's. Groups of panels of n filters, for `items` items.
+constexpr int kMostFilterGroups = 8;  // each prepares the input anew
+
+constexpr int filter_groups(int items, int n) {
+  return min(min(divide_up(kMinItems, max(items, 1)), kMostFilterGroups), panel_count(n));
 }
 
 }  // namespace

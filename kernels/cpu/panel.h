@@ -46,6 +46,16 @@ constexpr int packed_columns(int n) {
   return p.column + p.width();
 }
 
+// Panels [begin, end).
+struct PanelRange {
+  int begin, end;
+};
+
+// Part `part` of `parts` equal ones of the panels of n columns.
+constexpr PanelRange panel_part(int n, int part, int parts) {
+  return {panel_count(n) * part / parts, panel_count(n) * (part + 1) / parts};
+}
+
 template <int Lanes, int Vectors>
 struct TileSize {
   static constexpr int kLanes = Lanes, kVectors = Vectors, kWidth = Lanes * Vectors;

@@ -18,7 +18,9 @@
 // AVX2, g++ 12, CPU time).
 //
 // Serves forward passes (filters as they are) and input gradients (filters rotated, their channels and filters
-// exchanged). Work: an item is a band of rows of tiles of one image, cut into strips of tiles that stay in L2.
+// exchanged). Work: an item is a band of rows of tiles of one image, cut into strips of tiles that stay in L2. Where an
+// image has few tiles and the layer many filters, reading the filters is the work: there an item is some filters of
+// several whole images, so that they are read for more tiles at once, and by one thread only when there is one image.
 //
 // Numerics  the transforms add and subtract before they multiply, but a result is 16 chains of C products instead of one
 //           of 9 C: on normal and on positive numbers the root mean square error is no larger than the plain sum's
@@ -34,10 +36,12 @@ namespace {
 
 constexpr int kWinogradPositions = 16;
 constexpr int kStripBytes = 192 * 1024;  // transformed inputs and products of a strip, together
+constexpr int kStripTiles = 12;          // whole register tiles, on every instruction set
 
 // Whether a convolution's passes take this way; the same for all three, in which channels and filters change places.
 inline bool takes_winograd(const Conv2dShape& s) {
-  return uses_winograd() && s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1 && s.c >= 16 && s.k >= 16;
+  return uses_winograd() && s.r == 3 && s.s == 3 && s.stride_h == 1 && s.stride_w == 1 && s.c >= 16 && s.k >= 16 &&
+         s.p() * s.q() > 1;  // one output is 9 products, a tile 16
 }
 
 // Stores the 2x2 outputs of tile (i, j), Lanes channels from c on, as far as they lie in `image` (rows, columns, channels).
@@ -125,10 +129,17 @@ class Winograd {
       : s_(shape), tiles_h_(divide_up(s_.out_h, 2)), tiles_w_(divide_up(s_.out_w, 2)) {
     columns_ = packed_columns(s_.filters);
     window_columns_ = 2 * tiles_w_ + 2;
-    band_ = band_rows(s_.n, tiles_h_, std::int64_t{8} * window_columns_ * s_.channels);
+    const int tiles = tiles_h_ * tiles_w_, tile_bytes = 4 * kWinogradPositions * (s_.channels + columns_);
+    strip_ = round_up(max(kStripBytes / tile_bytes, 1), kStripTiles);
+    if (tiles <= strip_ && s_.filters >= 4 * tiles) {
+      band_ = tiles_h_;
+      images_ = max(1, min(kStripTiles / tiles, s_.n / kMostFilterGroups));
+      groups_ = filter_groups(divide_up(s_.n, images_), s_.filters);
+    } else {
+      band_ = band_rows(s_.n, tiles_h_, std::int64_t{8} * window_columns_ * s_.channels);
+    }
     bands_ = divide_up(tiles_h_, band_);
-    const int tile_bytes = 4 * kWinogradPositions * (s_.channels + columns_);
-    strip_ = max(1, min(band_ * tiles_w_, round_up(max(kStripBytes / tile_bytes, 1), 12)));
+    strip_ = max(1, min(images_ * band_ * tiles_w_, strip_));
     planes_ = carver.take<float>(static_cast<std::size_t>(kWinogradPositions) * s_.filters * s_.channels);
     packed_ = carver.take<float>(packed_floats());
     window_floats_ = (static_cast<std::size_t>(2 * band_ + 2) * window_columns_ * s_.channels + 63) / 64 * 64;
@@ -138,7 +149,7 @@ class Winograd {
     buffer_ = carver.take<float>(static_cast<std::size_t>(slots_for(items())) * slot_floats_);
   }
 
-  std::int64_t items() const { return std::int64_t{s_.n} * bands_; }
+  std::int64_t items() const { return std::int64_t{divide_up(s_.n, images_)} * bands_ * groups_; }
 
   // Packed filters, of `packed_floats()`: in scratch, unless they are elsewhere.
   std::size_t packed_floats() const { return static_cast<std::size_t>(kWinogradPositions) * s_.channels * columns_; }
@@ -163,17 +174,26 @@ class Winograd {
   // output(Size, image, tile row, tile column, first filter, panel, o): the 2x2 outputs o[2 a + b] of Size::kLanes filters.
   template <class Window, class Output>
   void run(std::int64_t item, int slot, const Window& window, const Output& output) const {
-    const int image = static_cast<int>(item / bands_), first = static_cast<int>(item % bands_) * band_;
-    const int rows = min(band_, tiles_h_ - first), tiles = rows * tiles_w_;
+    const int group = static_cast<int>(item % groups_), band = static_cast<int>(item / groups_ % bands_);
+    const int image = static_cast<int>(item / groups_ / bands_) * images_, images = min(images_, s_.n - image);
+    const PanelRange panels = panel_part(s_.filters, group, groups_);
+    const int first = band * band_, rows = min(band_, tiles_h_ - first), tiles = rows * tiles_w_;
     float* const in = buffer_ + static_cast<std::size_t>(slot) * slot_floats_;
     float* const v = in + window_floats_;
     float* const m = v + kWinogradPositions * v_floats_;
-    window(image, 2 * first - s_.pad_h, 2 * rows + 2, -s_.pad_w, window_columns_, in);
-    for (int tile = 0; tile < tiles; tile += strip_) {
+    for (int tile = 0; tile < tiles; tile += strip_) {  // one strip, if there are several images
       const int count = min(strip_, tiles - tile);
-      transform_inputs({in, s_.channels, tiles_w_, static_cast<std::ptrdiff_t>(v_floats_)}, tile, count, v);
-      for (int position = 0; position < kWinogradPositions; ++position) multiply(position, count, v, m);
-      transform_outputs(image, first, tile, count, m, output);
+      for (int i = 0; i < images; ++i) {
+        if (tile == 0) window(image + i, 2 * first - s_.pad_h, 2 * rows + 2, -s_.pad_w, window_columns_, in);
+        transform_inputs({in, s_.channels, tiles_w_, static_cast<std::ptrdiff_t>(v_floats_)}, tile, count,
+                         v + std::ptrdiff_t{i} * count * s_.channels);
+      }
+      for (int position = 0; position < kWinogradPositions; ++position) {
+        multiply(position, panels, images * count, v, m);
+      }
+      for (int i = 0; i < images; ++i) {
+        transform_outputs(image + i, first, tile, count, panels, m + std::ptrdiff_t{i} * count * columns_, output);
+      }
     }
   }
 
@@ -208,11 +228,11 @@ class Winograd {
     return packed_ + (std::ptrdiff_t{position} * columns_ + panel.column) * s_.channels;
   }
 
-  // m (count, columns) = v (count, channels) * packed (channels, columns), of one position.
-  void multiply(int position, int count, const float* v, float* m) const {
+  // m (count, columns) = v (count, channels) * packed (channels, columns), of one position and some panels of columns.
+  void multiply(int position, const PanelRange& panels, int count, const float* v, float* m) const {
     v += static_cast<std::ptrdiff_t>(position) * static_cast<std::ptrdiff_t>(v_floats_);
     m += static_cast<std::ptrdiff_t>(position) * static_cast<std::ptrdiff_t>(m_floats_);
-    for (int index = 0; index < panel_count(s_.filters); ++index) {
+    for (int index = panels.begin; index < panels.end; ++index) {
       const Panel panel = panel_at(s_.filters, index);
       with_size(panel, [&](auto size) {
         using Size = decltype(size);
@@ -237,11 +257,12 @@ class Winograd {
 
   // Hands A^T m A of each tile to `output`.
   template <class Output>
-  void transform_outputs(int image, int first, int tile, int count, const float* m, const Output& output) const {
+  void transform_outputs(int image, int first, int tile, int count, const PanelRange& panels, const float* m,
+                         const Output& output) const {
     for (int t = 0; t < count; ++t) {
       const int i = first + (tile + t) / tiles_w_, j = (tile + t) % tiles_w_;
       const float* products = m + static_cast<std::ptrdiff_t>(t) * columns_;
-      for (int index = 0; index < panel_count(s_.filters); ++index) {
+      for (int index = panels.begin; index < panels.end; ++index) {
         const Panel panel = panel_at(s_.filters, index);
         with_size(panel, [&](auto size) {
           using Size = decltype(size);
@@ -271,6 +292,7 @@ class Winograd {
 
   Shape s_;
   int tiles_h_, tiles_w_, columns_, window_columns_, band_, bands_, strip_;
+  int images_ = 1, groups_ = 1;  // of an item; of filters, which share the images
   float *planes_, *packed_, *buffer_;
   std::size_t window_floats_, v_floats_, m_floats_, slot_floats_;
 };

@@ -129,6 +129,8 @@ TEST_P(EveryTable, RunsABlockOnAnImageAloneAsInABatch) {
   // Sums of three slices: an image alone splits them over blocks, the batch of 64 does not.
   for (const Conv2dShape& shape :
        {Conv2dShape{.n = 64, .h = 5, .w = 6, .c = 131, .k = 36, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dShape{.n = 25, .h = 4, .w = 3, .c = 19, .k = 71, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+        Conv2dShape{.n = 3, .h = 7, .w = 7, .c = 37, .k = 71, .r = 3, .s = 3, .stride_h = 2, .stride_w = 2},
         Conv2dShape{.n = 64, .h = 12, .w = 12, .c = 4, .k = 20, .r = 5, .s = 5}}) {
     for (const bool pool : {false, true}) {
       const auto batch_of = [&](int rows) {

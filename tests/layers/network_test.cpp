@@ -111,16 +111,16 @@ TEST(NetworkTest, BlocksAreIndented) {
             "input 4x4x2\nresidual avgpool 2\n  residual\n    relu\n  end\n  conv 3 3x3\nend\nflatten\n");
   EXPECT_EQ(shape_list(network), (Strings{"4x4x2", "4x4x2", "4x4x2", "4x4x2", "4x4x2", "2x2x3", "2x2x3", "12"}));
   const std::string want =
-      "layer                                             output    parameters       MFLOP\n"
-      "input                                              4x4x2                          \n"
-      "Residual(avgpool 2)                                4x4x2             0       0.000\n"
-      "  Residual                                         4x4x2             0       0.000\n"
-      "    ReLU                                           4x4x2             0       0.000\n"
-      "  ResidualEnd(4x4x2 + 4x4x2)                       4x4x2             0       0.000\n"
-      "  Conv2d(2 -> 3, 3x3)                              2x2x3            57       0.000\n"
-      "ResidualEnd(2x2x3 + 2x2x2)                         2x2x3             0       0.000\n"
-      "Flatten                                               12             0       0.000\n"
-      "total                                                 12            57       0.000\n";
+      "     layer                                             output    parameters       MFLOP\n"
+      "     input                                              4x4x2                          \n"
+      "     Residual(avgpool 2)                                4x4x2             0       0.000\n"
+      "       Residual                                         4x4x2             0       0.000\n"
+      "         ReLU                                           4x4x2             0       0.000\n"
+      "       ResidualEnd(4x4x2 + 4x4x2)                       4x4x2             0       0.000\n"
+      "  1    Conv2d(2 -> 3, 3x3)                              2x2x3            57       0.000\n"
+      "     ResidualEnd(2x2x3 + 2x2x2)                         2x2x3             0       0.000\n"
+      "     Flatten                                               12             0       0.000\n"
+      "     total                                                 12            57       0.000\n";
   EXPECT_EQ(network.table(), want);
 }
 
@@ -151,13 +151,13 @@ TEST(NetworkTest, ForInput) {
 
 TEST(NetworkTest, Table) {
   const std::string want =
-      "layer                                             output    parameters       MFLOP\n"
-      "input                                              6x6x1                          \n"
-      "Conv2d(1 -> 2, 3x3)                                4x4x2            20       0.001\n"
-      "ReLU                                               4x4x2             0       0.000\n"
-      "MaxPool2d(2x2, stride 2)                           2x2x2             0       0.000\n"
-      "Linear(8 -> 1000)                                   1000          9000       0.016\n"
-      "total                                               1000          9020       0.017\n";
+      "     layer                                             output    parameters       MFLOP\n"
+      "     input                                              6x6x1                          \n"
+      "  1  Conv2d(1 -> 2, 3x3)                                4x4x2            20       0.001\n"
+      "     ReLU                                               4x4x2             0       0.000\n"
+      "     MaxPool2d(2x2, stride 2)                           2x2x2             0       0.000\n"
+      "  2  Linear(8 -> 1000)                                   1000          9000       0.016\n"
+      "     total                                               1000          9020       0.017\n";
   EXPECT_EQ(Network::parse("input 6x6x1\nconv 2 3\nrelu\nmaxpool 2\nlinear 1000", "test").table(), want);
 }
 

@@ -66,7 +66,8 @@ Results run_plan(Rig& rig, const Network& network, const Plan& plan, const Float
   rig.upload(plan.output_gradient(), dy);
   plan.forward(rig.stream, rows);
   plan.backward(rig.stream, rows);
-  return {rig.download(plan.output(), dy.size()), rig.download(plan.input_gradient(), x.size()),
+  const float* dx = plan.input_gradient();  // null if the plan has none
+  return {rig.download(plan.output(), dy.size()), dx == nullptr ? Floats() : rig.download(dx, x.size()),
           rig.download(network.parameters().gradients(), network.parameters().count())};
 }
 
@@ -247,6 +248,89 @@ TEST_P(PlanTest, FoldsAffinesIntoTheConvolutionBefore) {
   const Floats changed = output_of(blocks);
   EXPECT_FALSE(same_bits(changed, want));
   expect_close(changed, output_of(layers), 1e-5, "folded again");
+}
+
+// Affines are the same while training and after it: freezing changes neither the output nor what gradients are left.
+TEST_P(PlanTest, FrozenLayersKeepTheirGradientsAtZero) {
+  constexpr int kRows = 3;
+  const char* text =
+      "input 12x11x3\nconv 8 3x3 pad same\naffine\nrelu\nmaxpool 2\nresidual avgpool 2\nconv 8 2x2 stride "
+      "2\naffine\nend\n"
+      "relu\nresidual\nconv 8 3x3 pad same\naffine\nend\nrelu\nresidual avgpool 2\nconv 9 2x2 stride 2\naffine\nend\n"
+      "linear 7";
+  Rig rig(GetParam());
+  for (const bool fuse : {false, true}) {
+    rig.device->fuse = fuse;
+    Network whole = Network::parse(text, "test");
+    whole.parameters().allocate(*rig.device, rig.stream, 5);
+    const Floats x = input_of(whole, kRows), dy = output_gradient_of(whole, kRows);
+    const Plan whole_plan(whole, *rig.device, kRows, Plan::Mode::training);
+    const Floats want = run_plan(rig, whole, whole_plan, x, dy, kRows).output;
+    for (const int frozen : {2, 4, 6, 8, -1}) {
+      SCOPED_TRACE(testing::Message() << frozen << (fuse ? ", fused" : ""));
+      Network network = Network::parse(text, "test");
+      network.freeze(frozen);
+      network.parameters().allocate(*rig.device, rig.stream, 5);
+      const Plan plan(network, *rig.device, kRows, Plan::Mode::training);
+      run_plan(rig, network, plan, Floats(x.size(), kNan), Floats(dy.size(), kNan), kRows);
+      expect_close(run_plan(rig, network, plan, x, dy, kRows).output, want, fuse ? 1e-5 : 0, "output");
+      std::size_t frozen_entries = 0;
+      for (const Parameters::Entry& entry : network.parameters().entries()) {
+        const Floats got = rig.gradients(network.parameters(), network.parameters().id(entry.name));
+        const Floats there = rig.gradients(whole.parameters(), whole.parameters().id(entry.name));
+        if (entry.frozen) {
+          EXPECT_EQ(got, Floats(got.size(), 0)) << entry.name;
+          ++frozen_entries;
+        } else {
+          expect_close(got, there, fuse ? 1e-4 : 0, entry.name.c_str());
+        }
+      }
+      EXPECT_EQ(frozen_entries, frozen == -1 ? 16u : 2u * static_cast<unsigned>(frozen));
+    }
+  }
+}
+
+// A frozen batch normalisation runs by its averages, and leaves them alone.
+TEST_P(PlanTest, FrozenBatchNormStays) {
+  constexpr int kRows = 4;
+  Rig rig(GetParam());
+  Network network = Network::parse("input 4x4x2\nconv 3 3x3\nbatchnorm\nrelu\nconv 3 1x1\nbatchnorm\nlinear 5", "test");
+  network.freeze(2);
+  Parameters& parameters = network.parameters();
+  parameters.allocate(*rig.device, rig.stream, 5);
+  const Plan plan(network, *rig.device, kRows, Plan::Mode::training);
+  run_plan(rig, network, plan, input_of(network, kRows), output_gradient_of(network, kRows), kRows);
+  const auto mean = [&](const char* name) { return rig.download(parameters.value(parameters.id(name)), 3); };
+  EXPECT_EQ(mean("batchnorm1.running_mean"), Floats(3, 0));
+  EXPECT_NE(mean("batchnorm2.running_mean"), Floats(3, 0));
+  // What was packed of frozen layers is made anew when somebody writes them, not when an optimizer writes the others.
+  const Floats before = rig.download(plan.output(), kRows * 5);
+  rig.upload(parameters.writable(parameters.id("batchnorm1.gamma")), Floats(3, 0));
+  EXPECT_FALSE(same_bits(
+      run_plan(rig, network, plan, input_of(network, kRows), output_gradient_of(network, kRows), kRows).output,
+      before));
+  const std::uint64_t version = parameters.frozen_version();
+  parameters.writable_trainable();
+  EXPECT_EQ(parameters.frozen_version(), version);
+}
+
+TEST(Freeze, SaysWhatCannotBe) {
+  const auto message = [](const char* text, int layers) {
+    try {
+      Network::parse(text, "test").freeze(layers);
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const char* plain = "input 4x4x2\nconv 3 3x3\nrelu\nlinear 5\nlinear 4\nl2normalize";
+  EXPECT_EQ(message(plain, 0), "");
+  EXPECT_EQ(message(plain, 2), "");
+  EXPECT_EQ(message(plain, -1), "");
+  EXPECT_EQ(message(plain, 3), "cannot freeze 3 of a network's 3 layers with parameters");
+  EXPECT_EQ(message(plain, -4), "cannot freeze all but 4 of a network's 3 layers with parameters");
+  EXPECT_EQ(message("input 4x4x2\nconv 3 1x1\nresidual\nconv 3 1x1\nconv 3 1x1\nend\nlinear 5", 2),
+            "cannot freeze 2 layers: that ends inside a residual block, before which are 1");
 }
 
 TEST_P(PlanTest, MergesOnlyWhatABlockCanCompute) {

@@ -136,6 +136,9 @@ std::vector<OpCase> conv2d_cases(Depth depth) {
       {.n = 2, .h = 9, .w = 8, .c = 64, .k = 68, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
       {.n = 1, .h = 6, .w = 6, .c = 131, .k = 67, .r = 3, .s = 3, .stride_h = 2, .stride_w = 2, .pad_h = 1, .pad_w = 1},
       {.n = 4, .h = 31, .w = 29, .c = 1, .k = 64, .r = 10, .s = 10},
+      {.n = 25, .h = 4, .w = 3, .c = 19, .k = 71, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},  // more filters than pixels
+      {.n = 1, .h = 4, .w = 5, .c = 67, .k = 131, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+      {.n = 2, .h = 1, .w = 1, .c = 33, .k = 131, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
   };
   for (const Conv2dShape& s : tiled) add_without_gradient_check(cases, s, 3e-5, false);
   if (depth == Depth::full) {

@@ -54,6 +54,27 @@ TEST_P(ModelTest, ComesBackAsItWas) {
   EXPECT_EQ(moved.encoder().embed(data_), model.encoder().embed(data_));
 }
 
+// Training that goes on from a model starts where it ended and leaves what is frozen as it was, in the file too.
+TEST_P(ModelTest, GoesOnFromAnother) {
+  Model base = fresh();
+  TrainOptions options{.loss = {.name = "softmax"}, .schedule = {.base = 0.01F}, .steps = 6, .p = 3, .k = 2};
+  const auto loss = make_loss(options.loss);
+  Model model(base, *device_, 77, *loss, 3, 1);
+  EXPECT_EQ(model.encoder().embed(data_), base.encoder().embed(data_));
+  Trainer(model.encoder(), data_, options).run({});
+  model.save(file_);
+  Model trained = Model::load(file_, *device_);
+  EXPECT_EQ(trained.encoder().embed(data_), model.encoder().embed(data_));
+  EXPECT_NE(trained.encoder().embed(data_), base.encoder().embed(data_));
+  TensorFile before, after;
+  save_parameters(*device_, base.encoder().stream(), base.network().parameters(), before);
+  save_parameters(*device_, trained.encoder().stream(), trained.network().parameters(), after);
+  ASSERT_EQ(before.tensors.size(), 4u);
+  for (const auto& [name, tensor] : before.tensors) {
+    EXPECT_EQ(after.tensors.at(name).values == tensor.values, name.starts_with("conv1.")) << name;
+  }
+}
+
 // What batch normalisation learnt without being trained is in the file too.
 TEST_P(ModelTest, RunningStatisticsAreSaved) {
   Model model{Network::parse("input 7x6x1\nconv 3 3x3\nbatchnorm\nrelu\nlinear 5\nbatchnorm\n", "test"),

@@ -8,7 +8,7 @@ train=(train "$data" --net tiny.net --device cpu --loss contrastive --batch 8 --
 # ---- help, version, usage
 status 0 --help && says 'verify'
 status 0 --version && says '^gemel [0-9]'
-for command in train eval verify embed enroll identify search oneshot extract info check bench devices; do
+for command in train eval verify embed enroll identify search oneshot extract import info check bench devices; do
   status 0 "$command" --help && says 'Example'
 done
 bad 'subcommand'
@@ -72,6 +72,20 @@ timeout --foreground --preserve-status -s INT 3 "$gemel" "${train[@]}" --steps 1
 [ $? -eq 0 ] || fail "Ctrl-C: exit status is not 0: $(<stderr)"
 notes 'stopped at step'
 status 0 info stopped.safetensors && says 'stopped at step'
+
+# ---- import
+: >empty.dat
+bad 'required' import .
+bad '--detector.*mmod_human_face_detector.dat' import -o f.safetensors
+bad 'mmod_human_face_detector.dat: no such file' import . -o f.safetensors
+bad 'empty.dat: is cut short at byte 0' import . --detector empty.dat --landmarks empty.dat --embedding empty.dat -o f.safetensors
+bad 'no/such' import . -o no/such/f.safetensors
+[ ! -e f.safetensors ] || fail "import leaves a file after an error"
+if [ -n "${GEMEL_FACES:-}" ]; then
+  status 0 import "$GEMEL_FACES" -o f.safetensors && says '128 numbers a face, 5,614,592 parameters; same person up to 0.60'
+  status 0 info f.safetensors && says 'faces .*80x80 .*5 landmarks by 15 x 500 trees' && says 'trained .*CC0'
+  status 0 info f.safetensors --json && json
+fi
 
 # ---- eval
 status 0 eval m.safetensors "$data" --device cpu && says 'AUC' && says 'recall@1' && says "at the model's threshold"

@@ -35,6 +35,7 @@ void add_identify(CLI::App& program, Action& action);
 void add_search(CLI::App& program, Action& action);
 void add_oneshot(CLI::App& program, Action& action);
 void add_extract(CLI::App& program, Action& action);
+void add_import(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_check(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);

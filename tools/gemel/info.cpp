@@ -4,6 +4,8 @@
 #include <fstream>
 #include <iostream>
 
+#include "engine/error.h"
+#include "siamese/faces/face_model.h"
 #include "tools/gemel/command.h"
 
 namespace gemel::cli {
@@ -34,14 +36,47 @@ int print_network(const Network& network, bool json) {
   return 0;
 }
 
-int print_model(Model& model, bool json) {
+std::size_t parameter_count(const DetectorModel& detector) {
+  std::size_t count = 0;
+  for (const auto& [name, tensor] : detector.parameters) count += tensor.values.size();
+  return count;
+}
+
+// Null where the model finds no faces.
+Json describe(const std::optional<FaceModel>& faces) {
+  if (!faces) return {};
+  const DetectorModel& detector = faces->detector;
+  const LandmarkModel& landmarks = faces->landmarks;
+  return {{"detector",
+           {{"network", detector.network},
+            {"parameters", parameter_count(detector)},
+            {"window", {detector.window_height, detector.window_width}}}},
+          {"landmarks",
+           {{"points", landmarks.points},
+            {"stages", landmarks.stages},
+            {"trees", landmarks.trees},
+            {"depth", landmarks.depth}}}};
+}
+
+std::string sentence(const FaceModel& faces) {
+  const DetectorModel& detector = faces.detector;
+  const LandmarkModel& landmarks = faces.landmarks;
+  return concat("found from ", detector.window_width, "x", detector.window_height, " pixels on by a detector of ",
+                thousands(static_cast<long long>(parameter_count(detector))), " parameters; ", landmarks.points,
+                " landmarks by ", landmarks.stages, " x ", landmarks.trees, " trees");
+}
+
+int print_model(Model& model, const std::string& file, bool json) {
   const ModelInfo& info = model.info;
+  std::optional<FaceModel> faces;
+  if (!model.faces.metadata.empty() || !model.faces.tensors.empty()) faces = FaceModel::from(model.faces, file);
   if (json) {
     Json all = describe(model.network());
     all["preprocessing"] = Json::parse(info.preprocessing.text());
     all["threshold"] = info.calibrated_on.empty() ? Json() : Json(info.threshold);
     all["calibrated_on"] = info.calibrated_on;
     all["trained"] = info.trained;
+    all["faces"] = describe(faces);
     std::cout << dump(all) << "\n";
     return 0;
   }
@@ -52,6 +87,7 @@ int print_model(Model& model, bool json) {
     std::cout << fixed(info.threshold, 4) << " (" << info.calibrated_on << ")\n";
   }
   std::cout << "trained        " << (info.trained.empty() ? "no record" : info.trained) << "\n";
+  if (faces) std::cout << "faces          " << sentence(*faces) << "\n";
   return 0;
 }
 
@@ -73,7 +109,7 @@ void add_info(CLI::App& program, Action& action) {
       if (!is_model(options->what)) return print_network(Network::load(options->what), options->json);
       auto device = open_device("cpu");
       Model model = Model::load(options->what, *device);
-      return print_model(model, options->json);
+      return print_model(model, options->what, options->json);
     };
   });
 }

@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   gemel::cli::add_search(program, action);
   gemel::cli::add_oneshot(program, action);
   gemel::cli::add_extract(program, action);
+  gemel::cli::add_import(program, action);
   gemel::cli::add_info(program, action);
   gemel::cli::add_check(program, action);
   gemel::cli::add_bench(program, action);

@@ -50,7 +50,13 @@ Data split(const Dataset& all, const TrainFlags& options) {
   return {std::move(rest), std::move(held_out)};
 }
 
-LoadOptions load_options(const TrainFlags& options) {
+// `base`: the model to go on from; may be null.
+LoadOptions load_options(const TrainFlags& options, const Model* base) {
+  if (base != nullptr) {
+    LoadOptions load = load_options_for(base->info.preprocessing);
+    load.limit = options.limit;
+    return load;
+  }
   LoadOptions load;
   load.quiet = !terminal_on_stderr();
   load.channels = options.channels;
@@ -70,8 +76,8 @@ LoadOptions load_options(const TrainFlags& options) {
   return load;
 }
 
-Data load_data(const TrainFlags& options) {
-  LoadOptions load = load_options(options);
+Data load_data(const TrainFlags& options, const Model* base) {
+  LoadOptions load = load_options(options, base);
   Dataset all = load_dataset(options.data, load);
   if (!options.identities.empty()) all = all.only(options.identities);
   std::optional<std::string> validation = test_half(options.data);
@@ -83,6 +89,16 @@ Data load_data(const TrainFlags& options) {
   Dataset other = load_dataset(*validation, load);
   if (!options.identities.empty() && options.validation.empty()) other = other.only(options.identities);
   return {std::move(all), std::move(other)};
+}
+
+// What the training starts from: fresh parameters, or a model's.
+Model start_model(const TrainFlags& options, const Dataset& training, Device& device, const EmbeddingLoss& loss,
+                  Model* base) {
+  const int classes = static_cast<int>(training.identities.size());
+  if (base != nullptr) return Model(*base, device, options.seed, loss, classes, options.freeze);
+  const Shape input{training.height, training.width, training.channels};
+  return Model(Network::for_input(options.net, input, options.embedding), training.statistics(), device, options.seed,
+               loss, classes);
 }
 
 // One batch of the sampler that the loss would get, as a data set to learn by heart.
@@ -174,12 +190,13 @@ int train(const TrainFlags& options) {
   options.augmentation.resolve();             // likewise
 
   auto device = options.device.open();
-  Data data = load_data(options);
+  std::optional<Model> base;
+  if (!options.from.empty()) base = Model::load(options.from, *device);
+  Data data = load_data(options, base ? &*base : nullptr);
   if (options.overfit) data.validation = data.training = one_batch(data.training, options);
   if (options.quarter_turns) data.training = data.training.with_quarter_turns();
-  Shape input{data.training.height, data.training.width, data.training.channels};
-  Model model(Network::for_input(options.net, input, options.embedding), data.training.statistics(), *device,
-              options.seed, *loss, static_cast<int>(data.training.identities.size()));
+  Model model = start_model(options, data.training, *device, *loss, base ? &*base : nullptr);
+  const std::string net = base ? "from " + options.from : options.net;
   TrainOptions train = options.train_options(data.training);
   if (options.validate_every > 0 && !options.overfit) {
     train.validation = &data.validation;
@@ -188,13 +205,14 @@ int train(const TrainFlags& options) {
   }
   Trainer trainer(model.encoder(), data.training, train);
   note(concat(data.training.source, ": ", thousands(data.training.size()), " images of ",
-              thousands(static_cast<long long>(data.training.identities.size())), " identities, ", input.str(), "; ",
-              options.net, ", ", thousands(static_cast<long long>(model.network().parameters().parameter_count())),
-              " parameters, on ", device->name(), " (", device->description(), ")"));
+              thousands(static_cast<long long>(data.training.identities.size())), " identities, ",
+              model.network().input().str(), "; ", net, ", ",
+              thousands(static_cast<long long>(model.network().parameters().parameter_count())), " parameters, on ",
+              device->name(), " (", device->description(), ")"));
 
   Outcome outcome = run(trainer, train.steps);
-  model.info.trained =
-      concat(data.training.source, ", ", options.net, ", ", trainer.describe(), ", on ", device->name());
+  model.info.trained = concat(data.training.source, ", ", net, ", ", trainer.describe(), ", on ", device->name());
+  if (options.freeze != 0) model.info.trained += concat(", frozen ", options.freeze);
   if (const std::string augmented = options.augmentation.describe(); !augmented.empty()) {
     model.info.trained += ", " + augmented;
   }

@@ -55,19 +55,35 @@ void TrainFlags::add_to(CLI::App& command) {
   command.add_option("--report", this->report, "an HTML report")->type_name("FILE");
 
   const std::string network = "Network and data";
-  command.add_option("--net", this->net, Network::preset_list() + ", or a network file")
-      ->capture_default_str()
-      ->group(network);
-  command.add_option("--embedding", this->embedding, "numbers an embedding (default: the network's)")
-      ->check(CLI::Range(1, 65536))
+  auto* net = command.add_option("--net", this->net, Network::preset_list() + ", or a network file")
+                  ->capture_default_str()
+                  ->group(network);
+  auto* embedding = command.add_option("--embedding", this->embedding, "numbers an embedding (default: the network's)")
+                        ->check(CLI::Range(1, 65536))
+                        ->group(network);
+  auto* from =
+      command
+          .add_option("--from", this->from, "go on from this model: its network, its parameters, its way with pictures")
+          ->type_name("MODEL")
+          ->excludes(net)
+          ->excludes(embedding)
+          ->group(network);
+  command
+      .add_option(
+          "--freeze", this->freeze,
+          "the first N layers with parameters, as 'gemel info' numbers them, keep these; -N: all but the last N")
+      ->type_name("N")
+      ->needs(from)
       ->group(network);
   command
       .add_option("--size", this->size,
                   "resize pictures, e.g. 64x64 (default: the network file's or the first picture's)")
       ->type_name("HxW")
+      ->excludes(from)
       ->group(network);
   command.add_option("--channels", this->channels, "1 grey, 3 colour (default: as the pictures)")
       ->check(CLI::IsMember({1, 3}))
+      ->excludes(from)
       ->group(network);
   command.add_option("--limit", this->limit, "images an identity at most")->check(CLI::PositiveNumber)->group(network);
   command.add_option("--identities", this->identities, "train on these alone, by name: 0,2,4")

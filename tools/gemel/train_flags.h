@@ -15,7 +15,8 @@ namespace gemel::cli {
 
 struct TrainFlags {
   DeviceOptions device;
-  std::string data, net = "small", validation, output, report, size;
+  std::string data, net = "small", from, validation, output, report, size;
+  int freeze = 0;  // layers, with `from`
   double holdout = 0;  // 0: not given
   int channels = 0, limit = 0, embedding = 0;
   LossOptions loss{.name = "triplet"};
