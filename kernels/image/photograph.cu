@@ -62,13 +62,16 @@ struct Visible {
   int top, left, rows, columns;
 };
 
+// C in the type: the channels' numbers stay in registers.
+template <int C>
 __global__ void image_place_kernel(PlaceShape s, Visible part, Normalization norm, const std::uint8_t* __restrict__ x,
                                    float* __restrict__ y) {
   if (int(blockIdx.x * blockDim.x + threadIdx.x) >= part.columns) return;
   const int i = part.top + blockIdx.y, j = part.left + blockIdx.x * blockDim.x + threadIdx.x;
-  const std::uint8_t* from = x + (std::size_t(i) * s.image.w + j) * s.image.c;
-  float* to = y + (std::size_t(s.top + i) * s.out_w + s.left + j) * s.image.c;
-  for (int c = 0; c < s.image.c; ++c) to[c] = from[c] * norm.scale[c] + norm.offset[c];
+  const std::uint8_t* from = x + (std::size_t(i) * s.image.w + j) * C;
+  float* to = y + (std::size_t(s.top + i) * s.out_w + s.left + j) * C;
+  SIMT_UNROLL_REGISTERS
+  for (int c = 0; c < C; ++c) to[c] = from[c] * norm.scale[c] + norm.offset[c];
 }
 
 void check_channels(const char* entry, int c) {
@@ -96,8 +99,18 @@ void image_place(Queue queue, const PlaceShape& shape, const std::uint8_t* image
   const Visible part{top, left, std::min(shape.image.h, shape.out_h - shape.top) - top,
                      std::min(shape.image.w, shape.out_w - shape.left) - left};
   if (part.rows <= 0 || part.columns <= 0) return;
-  launch_flat<image_place_kernel>(over(queue, part.rows, part.columns), shape, part, Normalization(shape.image), image,
-                                  y);
+  const LaunchConfig config = over(queue, part.rows, part.columns);
+  const Normalization norm(shape.image);
+  switch (shape.image.c) {
+    case 1:
+      return launch_flat<image_place_kernel<1>>(config, shape, part, norm, image, y);
+    case 2:
+      return launch_flat<image_place_kernel<2>>(config, shape, part, norm, image, y);
+    case 3:
+      return launch_flat<image_place_kernel<3>>(config, shape, part, norm, image, y);
+    default:
+      return launch_flat<image_place_kernel<4>>(config, shape, part, norm, image, y);
+  }
 }
 
 }  // namespace gemel::GEMEL_DEVICE

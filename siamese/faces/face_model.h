@@ -22,8 +22,8 @@ struct DetectorModel {
   std::map<std::string, TensorFile::Tensor> parameters;  // by the network's names
   std::vector<float> mean, deviation;                    // per channel, of pixels / 255
   int window_width = 0, window_height = 0;
-  // Two windows are of one face, and the one with the lower score goes, if their intersection is more than `iou` of the
-  // smallest box about both (dlib/image_processing/box_overlap_testing.h), or more than `covered` of either.
+  // Two windows are of one face, and the one with the lower score goes, if their intersection is more than
+  // `iou` of the smallest box around both or more than `covered` of either.
   double iou = 0, covered = 0;
 };
 
