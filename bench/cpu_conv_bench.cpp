@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // The matrix products of the `cpu` device, on the layers of `small` and `lenet`, the 3x3 convolution 64 -> 64 at 14x14,
-// the face detector and DeepFace's locally connected layers: forward, input gradient and filter gradient, in GFLOP/s and as a share of the
-// multiply-add peak measured in this run. Only the operations of the formula count, not those on padding. Locally
-// connected layers also in GB/s of the least traffic: each input read, each output written once. Threads: GEMEL_THREADS.
-// Instruction set: GEMEL_CPU_ISA.
+// the face detector and DeepFace's locally connected layers: forward, input gradient and filter gradient, in GFLOP/s
+// and as a share of the multiply-add peak measured in this run. Only the operations of the formula count, not those on
+// padding. Locally connected layers also in GB/s of the least traffic: each input read, each output written once.
+// Threads: GEMEL_THREADS. Instruction set: GEMEL_CPU_ISA.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
