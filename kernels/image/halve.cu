@@ -25,8 +25,7 @@ __global__ void halve_kernel(HalveShape shape, int first, const std::uint8_t* __
   const int row_elements = shape.out_w() * shape.c;
   if (element >= row_elements) return;
   const int j = element / shape.c, c = element - j * shape.c;
-  const std::uint8_t* corner =
-      image + (std::size_t(shape.top + 2 * i) * shape.w + shape.left + 2 * j) * shape.c + c;
+  const std::uint8_t* corner = image + (std::size_t(shape.top + 2 * i) * shape.w + shape.left + 2 * j) * shape.c + c;
   auto row_sum = [&](int r) {
     const std::uint8_t* x = corner + std::size_t(r) * shape.w * shape.c;
     return x[0] + 4 * x[shape.c] + 6 * x[2 * shape.c] + 4 * x[3 * shape.c] + x[4 * shape.c];

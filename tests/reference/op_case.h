@@ -132,5 +132,6 @@ std::vector<OpCase> loss_cases(Depth);
 std::vector<OpCase> optimizer_cases(Depth);
 std::vector<OpCase> image_cases(Depth);
 std::vector<OpCase> photograph_cases(Depth);
+std::vector<OpCase> face_cases(Depth);
 
 }  // namespace gemel::reference

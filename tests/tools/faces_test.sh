@@ -16,7 +16,7 @@ status 0 verify faces.safetensors "$photos/obama.jpg" "$photos/obama2.jpg" --dev
 status 1 verify faces.safetensors "$photos/obama.jpg" "$photos/biden.jpg" --device cpu && says '^distance 0.8[0-9]+ .*different$'
 status 0 verify faces.safetensors "$photos/obama.jpg" "$photos/obama2.jpg" --json --annotate drawn --device cpu && json
 grep -q '"same": true' stdout && [ -s drawn/obama.png ] && [ -s drawn/obama2.png ] || fail "verify --json --annotate: $out"
-bad 'no face of 400 pixels' verify faces.safetensors "$photos/obama.jpg" "$photos/biden.jpg" --min-face 400
+bad 'no face of 1000 pixels' verify faces.safetensors "$photos/obama.jpg" "$photos/biden.jpg" --min-face 1000
 head -c 20000 "$photos/obama.jpg" >cut.jpg
 bad 'cut.jpg' verify faces.safetensors cut.jpg "$photos/biden.jpg"
 
@@ -32,7 +32,7 @@ status 0 embed faces.safetensors "$photos" --json --device cpu && json
 
 # ---- fine-tuning keeps what finds faces
 cp "$photos/obama2.jpg" people/obama/ && cp "$photos/biden.jpg" people/biden/again.jpg
-status 0 train people --from faces.safetensors --freeze -1 --val people --p 2 --k 2 --steps 2 -o own.safetensors --device cpu
+status 0 train people --from faces.safetensors --freeze -1 --val people --loss nt-xent --p 2 --k 2 --steps 2 -o own.safetensors --device cpu
 status 0 verify own.safetensors "$photos/biden.jpg" "$photos/biden.jpg" --device cpu && says 'same$'
 bad 'another model' identify own.safetensors g "$photos/obama2.jpg"
 
