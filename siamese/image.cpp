@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "engine/error.h"
+#include "siamese/exif.h"
 
 namespace gemel {
 namespace {
@@ -234,12 +235,17 @@ Image read_image_header(const fs::path& file) {
   }
   if (!header) fail_header(file, bytes);
   check_size(file, header->width, header->height);
-  return {header->height, header->width, header->components <= 2 ? 1 : 3, {}};
+  const bool turned = exif_orientation(bytes) >= 5;
+  return {turned ? header->width : header->height,
+          turned ? header->height : header->width,
+          header->components <= 2 ? 1 : 3,
+          {}};
 }
 
 Image read_image(const fs::path& file, int channels) {
   const std::vector<std::uint8_t> bytes = read_bytes(file, kMaxFileBytes);
-  return to_channels(is_pnm(bytes) ? decode_pnm(file, bytes) : decode_with_stb(file, bytes), channels);
+  if (is_pnm(bytes)) return to_channels(decode_pnm(file, bytes), channels);
+  return to_channels(upright(decode_with_stb(file, bytes), exif_orientation(bytes)), channels);
 }
 
 Image to_channels(Image image, int channels) {
