@@ -262,7 +262,8 @@ std::vector<OpCase> face_cases(Depth depth) {
   cases.push_back(landmark_case({2, 1, 1, 0, 1, 1, 1, 1, 1}));        // a tree of one leaf, a picture of one pixel
   cases.push_back(landmark_case({5, 2, 131, 5, 257, 6, 67, 71, 1}));  // more of all than threads
   cases.push_back(landmark_case({68, 2, 11, 3, 31, 4, 101, 103, 3}));
-  cases.push_back(landmark_case({67, 1, 97, 1, 13, 1, 31, 33, 3}));  // leaves that do not fit into shared memory at once
+  cases.push_back(
+      landmark_case({67, 1, 97, 1, 13, 1, 31, 33, 3}));  // leaves that do not fit into shared memory at once
   if (depth == Depth::full) {
     cases.push_back(halve_case({.h = 3000, .w = 4000, .c = 3, .top = 0, .left = 0, .rows = 3000, .columns = 4000}));
     cases.back().bench = true;
