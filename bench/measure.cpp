@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "engine/random.h"
@@ -55,6 +56,17 @@ double seconds_per_call(Device& device, Stream& stream, const std::function<void
   while (static_cast<int>(batches.size()) < (seconds > at_least ? 3 : kBatches)) batches.push_back(time(calls));
   std::nth_element(batches.begin(), batches.begin() + static_cast<std::ptrdiff_t>(batches.size() / 2), batches.end());
   return batches[batches.size() / 2] / calls;
+}
+
+double seconds_from_environment() {
+  const char* text = std::getenv("GEMEL_BENCH_SECONDS");
+  if (text == nullptr) return 0.5;
+  char* end = nullptr;
+  const double seconds = std::strtod(text, &end);
+  if (end == text || *end != '\0' || !(seconds > 0 && seconds <= 60)) {
+    throw InputError(concat("GEMEL_BENCH_SECONDS=", text, ": must be a number of seconds, above 0 and at most 60"));
+  }
+  return seconds;
 }
 
 void with_tensors(Device& device, Stream& stream, const reference::OpCase& c,

@@ -20,6 +20,9 @@ namespace gemel::bench {
 // `at_least` seconds have passed. The median of the batches, which one disturbed batch does not move.
 double seconds_per_call(Device& device, Stream& stream, const std::function<void()>& call, double at_least = 0.2);
 
+// GEMEL_BENCH_SECONDS, or 0.5. Throws InputError unless it is above 0 and at most 60.
+double seconds_from_environment();
+
 struct Measurement {
   std::string op, shape;
   std::string problem;  // how it disagrees with the reference; empty: it agrees

@@ -46,17 +46,6 @@ void run_workload(benchmark::State& state, Device& device, const Workload& workl
   }
 }
 
-double seconds_from_environment() {
-  const char* text = std::getenv("GEMEL_BENCH_SECONDS");
-  if (text == nullptr) return 0.5;
-  char* end = nullptr;
-  const double seconds = std::strtod(text, &end);
-  if (end == text || *end != '\0' || !(seconds > 0 && seconds <= 60)) {
-    throw InputError(concat("GEMEL_BENCH_SECONDS=", text, ": must be a number of seconds, above 0 and at most 60"));
-  }
-  return seconds;
-}
-
 int main(int argc, char** argv) {
   const char* name = std::getenv("GEMEL_BENCH_DEVICE");
   auto device = open_device(name != nullptr ? name : "auto");

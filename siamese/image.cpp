@@ -200,6 +200,10 @@ Image stored_header(const fs::path& file, Bytes bytes) {
       fail(file, concat("the picture's header is damaged (", error.what(), ")"));
     }
   } else {
+    // stb takes a size that it cannot hold for another format; PNG's stand at 16, in the first chunk.
+    if (starts_with(bytes, kPngMagic) && bytes.size() >= 24) {
+      check_size(file, big_endian_32(&bytes[16]), big_endian_32(&bytes[20]));
+    }
     const std::optional<StbHeader> header = stb_header(bytes);
     if (!header) fail_header(file, bytes);
     image = {header->height, header->width, header->components <= 2 ? 1 : 3, {}};

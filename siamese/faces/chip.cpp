@@ -112,30 +112,27 @@ SimilarityMap chip_to_picture(const Landmarks& landmarks, int size) {
   return map;
 }
 
-std::vector<Image> ChipCutter::cut(const Image& picture, std::span<const Landmarks> faces, int size) {
-  const Buffer pixels(device_, picture.pixels.size());
-  device_.upload(stream_, pixels.data(), picture.pixels.data(), pixels.bytes());
+std::vector<Image> ChipCutter::cut(const DevicePicture& picture, std::span<const Landmarks> faces, int size) {
   std::vector<Image> chips;
-  for (const Landmarks& face : faces) {
-    chips.push_back(cut(pixels, picture.height, picture.width, picture.channels, chip_to_picture(face, size), size));
-  }
+  for (const Landmarks& face : faces) chips.push_back(cut(picture, chip_to_picture(face, size), size));
   return chips;
 }
 
-Image ChipCutter::cut(const Buffer& picture, int height, int width, int channels, const SimilarityMap& chip, int size) {
+Image ChipCutter::cut(const DevicePicture& picture, const SimilarityMap& chip, int size) {
+  int height = picture.height, width = picture.width;
+  const int channels = picture.channels;
   SimilarityMap map = chip;
-  const Buffer* source = &picture;
+  const std::uint8_t* source = picture.bytes();
   Buffer half;
   Part part = surroundings(chip, size, height, width);
   for (int halvings = halvings_for(chip, size); halvings > 0; --halvings) {
     if (part.rows < kLeastHalved || part.columns < kLeastHalved) break;
     const HalveShape shape{height, width, channels, part.top, part.left, part.rows, part.columns};
     Buffer next(device_, static_cast<std::size_t>(shape.out_h()) * shape.out_w() * channels);
-    device_.kernels().image_halve(device_.queue(stream_), shape, static_cast<const std::uint8_t*>(source->data()),
-                                  static_cast<std::uint8_t*>(next.data()));
+    device_.kernels().image_halve(device_.queue(stream_), shape, source, static_cast<std::uint8_t*>(next.data()));
     stream_.synchronize();  // before what it reads goes
     half = std::move(next);
-    source = &half;
+    source = static_cast<const std::uint8_t*>(half.data());
     map = {map.a / 2, map.b / 2, (map.tx - part.left) / 2 - kHalfX, (map.ty - part.top) / 2 - kHalfY};
     height = shape.out_h();
     width = shape.out_w();
@@ -146,8 +143,7 @@ Image ChipCutter::cut(const Buffer& picture, int height, int width, int channels
   Image image{size, size, channels, std::vector<std::uint8_t>(static_cast<std::size_t>(size) * size * channels)};
   const Buffer maps(device_, sizeof(numbers)), out(device_, image.pixels.size());
   device_.upload(stream_, maps.data(), numbers.data(), sizeof(numbers));
-  device_.kernels().image_chips(device_.queue(stream_), {1, size, size, height, width, channels}, maps.f32(),
-                                static_cast<const std::uint8_t*>(source->data()),
+  device_.kernels().image_chips(device_.queue(stream_), {1, size, size, height, width, channels}, maps.f32(), source,
                                 static_cast<std::uint8_t*>(out.data()));
   device_.download(stream_, image.pixels.data(), out.data(), out.bytes());
   return image;

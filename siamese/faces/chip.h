@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/buffer.h"
-#include "siamese/dataset.h"
+#include "siamese/faces/device_picture.h"
 #include "siamese/faces/face.h"
 
 namespace gemel {
@@ -34,10 +34,10 @@ class ChipCutter {
   // The chips (size,size,C) of the faces in a picture, bilinear; what lies outside of the picture is 0. Faces much larger
   // than a chip are read from a half-size copy of their surroundings, or a half-size copy of that, so that no detail is
   // skipped. Waits.
-  std::vector<Image> cut(const Image& picture, std::span<const Landmarks> faces, int size);
+  std::vector<Image> cut(const DevicePicture& picture, std::span<const Landmarks> faces, int size);
 
  private:
-  Image cut(const Buffer& picture, int height, int width, int channels, const SimilarityMap& map, int size);
+  Image cut(const DevicePicture& picture, const SimilarityMap& map, int size);
 
   Device& device_;
   Stream stream_;

@@ -125,36 +125,28 @@ int FaceDetector::places(int pixels) const {
   return pixels < geometry_.field ? 0 : (pixels - geometry_.field) / geometry_.stride + 1;
 }
 
-// The levels of `picture`, enlarged to the first level's size, on the device.
-void FaceDetector::make_pyramid(const Image& picture, const std::vector<PyramidLevel>& levels) {
+// The levels of `picture`, enlarged to the first level's size.
+void FaceDetector::make_pyramid(const DevicePicture& picture, const std::vector<PyramidLevel>& levels) {
   const int c = picture.channels;
-  const auto bytes = [&](int height, int width) { return static_cast<std::size_t>(height) * width * c; };
+  const bool enlarged = levels.front().height != picture.height || levels.front().width != picture.width;
+  std::vector<std::size_t> offsets;
   std::size_t total = 0;
-  offsets_.clear();
   for (const PyramidLevel& level : levels) {
-    offsets_.push_back(total);
-    total += (bytes(level.height, level.width) + 255) / 256 * 256;
+    offsets.push_back(total);
+    if (level.reductions == 0 && !enlarged) continue;
+    total += (static_cast<std::size_t>(level.height) * level.width * c + 255) / 256 * 256;
   }
-  if (pyramid_.bytes() < total) {
-    pyramid_ = Buffer();  // not both at once
-    pyramid_ = Buffer(device_, total);
-  }
-  auto* const base = static_cast<std::uint8_t*>(pyramid_.data());
-  const Queue queue = device_.queue(stream_);
-  const PyramidLevel& first = levels.front();
-  if (first.height == picture.height && first.width == picture.width) {
-    device_.upload(stream_, base, picture.pixels.data(), picture.pixels.size());
-  } else {
-    const Buffer original(device_, picture.pixels.size());
-    device_.upload(stream_, original.data(), picture.pixels.data(), picture.pixels.size());
-    device_.kernels().image_resize(queue, {picture.height, picture.width, c, first.height, first.width},
-                                   static_cast<const std::uint8_t*>(original.data()), base);
-    stream_.synchronize();  // before `original` goes
-  }
+  if (total > 0) pyramid_ = Buffer(device_, total);
+  level_pixels_ = {picture.bytes()};
+  const auto reduce = [&](int height, int width, const PyramidLevel& to, std::size_t offset) {
+    auto* const y = static_cast<std::uint8_t*>(pyramid_.data()) + offset;
+    device_.kernels().image_resize(device_.queue(stream_), {height, width, c, to.height, to.width},
+                                   level_pixels_.back(), y);
+    return y;
+  };
+  if (enlarged) level_pixels_ = {reduce(picture.height, picture.width, levels.front(), 0)};
   for (std::size_t i = 1; i < levels.size(); ++i) {
-    const PyramidLevel &from = levels[i - 1], &to = levels[i];
-    device_.kernels().image_resize(queue, {from.height, from.width, c, to.height, to.width}, base + offsets_[i - 1],
-                                   base + offsets_[i]);
+    level_pixels_.push_back(reduce(levels[i - 1].height, levels[i - 1].width, levels[i], offsets[i]));
   }
 }
 
@@ -179,9 +171,8 @@ void FaceDetector::fill(Tile& tile, const Canvas& canvas, int top, int left) {
                      .left = level.left - left};
     std::copy_n(model_.mean.begin(), c, place.image.mean);
     std::copy_n(model_.deviation.begin(), c, place.image.deviation);
-    const std::size_t offset = offsets_[static_cast<std::size_t>(level.reductions)];
     device_.kernels().image_place(device_.queue(stream_), place,
-                                  static_cast<const std::uint8_t*>(pyramid_.data()) + offset, tile.plan.input());
+                                  level_pixels_[static_cast<std::size_t>(level.reductions)], tile.plan.input());
   }
 }
 
@@ -237,12 +228,17 @@ std::vector<Detection> FaceDetector::windows(const Canvas& canvas) {
 }
 
 std::vector<Detection> FaceDetector::detect(const Image& picture, int min_face) {
-  if (min_face < 1) throw InputError(concat("faces have at least 1 pixel, not ", min_face));
-  if (picture.height < 1 || picture.width < 1) return {};
   const int channels = static_cast<int>(model_.mean.size());
-  Image converted;
-  if (picture.channels != channels) converted = to_channels(picture, channels);
-  const Image& image = picture.channels == channels ? picture : converted;
+  if (picture.channels == channels) return detect(DevicePicture(device_, picture), min_face);
+  return detect(DevicePicture(device_, to_channels(picture, channels)), min_face);
+}
+
+std::vector<Detection> FaceDetector::detect(const DevicePicture& image, int min_face) {
+  if (min_face < 1) throw InputError(concat("faces have at least 1 pixel, not ", min_face));
+  if (image.height < 1 || image.width < 1) return {};
+  if (image.channels != static_cast<int>(model_.mean.size())) {
+    throw ShapeError(concat(kName, ": the picture has ", image.channels, " channels, must have ", model_.mean.size()));
+  }
 
   const int window = std::min(model_.window_width, model_.window_height);
   const double factor = std::max(1.0, static_cast<double>(window) / min_face);
@@ -261,6 +257,8 @@ std::vector<Detection> FaceDetector::detect(const Image& picture, int min_face) 
   for (double face = window * kReduction; face <= min_face; face *= kReduction) ++skipped;
   levels.erase(levels.begin(), levels.begin() + std::min(skipped, static_cast<int>(levels.size())));
   std::vector<Detection> found = windows(lay_out(std::move(levels)));
+  stream_.synchronize();
+  pyramid_ = Buffer();  // 82 MB of 12 megapixels
 
   // Corners lie on corners in the enlarged picture.
   const double back_x = width > 1 ? (image.width - 1) / (width - 1) : 0;

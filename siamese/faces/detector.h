@@ -9,6 +9,7 @@
 
 #include "layers/network.h"
 #include "siamese/dataset.h"
+#include "siamese/faces/device_picture.h"
 #include "siamese/faces/face.h"
 #include "siamese/faces/face_model.h"
 #include "siamese/faces/pyramid.h"
@@ -42,6 +43,8 @@ class FaceDetector {
   // are looked at. Waits. Throws InputError for a min_face below 1, or where the picture would have more than
   // kMostEnlarged pixels.
   std::vector<Detection> detect(const Image& picture, int min_face = 80);
+  // The same of one that has as many channels as the model takes; else throws ShapeError.
+  std::vector<Detection> detect(const DevicePicture& picture, int min_face = 80);
 
  private:
   // How the network's places lie in its input: place i reads the pixels from i * stride on, `field` of them, before
@@ -53,7 +56,7 @@ class FaceDetector {
 
   static Geometry geometry_of(const Network& network);
   int places(int pixels) const;  // along one side of an input
-  void make_pyramid(const Image& picture, const std::vector<PyramidLevel>& levels);
+  void make_pyramid(const DevicePicture& picture, const std::vector<PyramidLevel>& levels);
   Tile& tile_of(int rows, int columns);
   void fill(Tile& tile, const Canvas& canvas, int top, int left);
   std::vector<Detection> windows(const Canvas& canvas);
@@ -64,9 +67,10 @@ class FaceDetector {
   Stream stream_;
   std::size_t tile_pixels_;
   Geometry geometry_;
-  Buffer pyramid_;                    // its levels, one after the other
-  std::vector<std::size_t> offsets_;  // of a level, by its number of reductions
-  std::unique_ptr<Tile> tile_;        // the last one: pictures of one size share it
+  Buffer pyramid_;  // its levels, one after the other
+  std::vector<const std::uint8_t*>
+      level_pixels_;            // by the number of reductions; 0: the picture, unless it was enlarged
+  std::unique_ptr<Tile> tile_;  // the last one: pictures of one size share it
 };
 
 }  // namespace gemel

@@ -16,14 +16,15 @@ double area(const Box& box) { return (box.right - box.left + 1) * (box.bottom - 
 }  // namespace
 
 FaceFinder::FaceFinder(const FaceModel& model, Device& device, int size)
-    : detector_(model.detector, device),
+    : device_(device),
+      detector_(model.detector, device),
       landmarks_(model.landmarks, device),
       cutter_(device),
       window_(std::min(model.detector.window_width, model.detector.window_height)),
       size_(size) {}
 
-std::vector<FoundFace> FaceFinder::find(const Image& picture, int min_face) {
-  const Image rgb = to_channels(picture, 3);
+std::vector<FoundFace> FaceFinder::find(Image picture, int min_face) {
+  const DevicePicture rgb(device_, to_channels(std::move(picture), 3));
   std::vector<Detection> detections = detector_.detect(rgb, min_face);
   if (detections.empty()) return {};
   std::stable_sort(detections.begin(), detections.end(),

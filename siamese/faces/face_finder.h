@@ -28,10 +28,11 @@ class FaceFinder {
 
   // The faces of at least `min_face` pixels in an RGB or grey picture, the largest box first. Finding smaller ones than
   // the detector's window (DetectorModel) takes the longer, the smaller they are. Waits.
-  std::vector<FoundFace> find(const Image& picture, int min_face);
+  std::vector<FoundFace> find(Image picture, int min_face);
   int window() const { return window_; }  // smallest face that the picture is not enlarged for
 
  private:
+  Device& device_;
   FaceDetector detector_;
   LandmarkFinder landmarks_;
   ChipCutter cutter_;

@@ -45,17 +45,16 @@ LandmarkFinder::LandmarkFinder(const LandmarkModel& model, Device& device)
   }
 }
 
-std::vector<Landmarks> LandmarkFinder::find(const Image& picture, std::span<const Box> boxes) {
+std::vector<Landmarks> LandmarkFinder::find(const DevicePicture& picture, std::span<const Box> boxes) {
   if (boxes.empty()) return {};
   std::vector<float> edges;
   for (const Box& box : boxes) {
     for (const double edge : {box.left, box.top, box.right, box.bottom}) edges.push_back(static_cast<float>(edge));
   }
-  const Buffer image = uploaded(device_, stream_, picture.pixels), device_boxes = uploaded(device_, stream_, edges);
+  const Buffer device_boxes = uploaded(device_, stream_, edges);
   const Buffer points(device_, boxes.size() * sizeof(float) * 2 * std::tuple_size_v<Landmarks>);
   device_.kernels().landmarks(device_.queue(stream_), cascade_, static_cast<int>(boxes.size()), picture.height,
-                              picture.width, picture.channels, device_boxes.f32(),
-                              static_cast<const std::uint8_t*>(image.data()), points.f32());
+                              picture.width, picture.channels, device_boxes.f32(), picture.bytes(), points.f32());
   const std::vector<float> numbers = download(device_, stream_, points.f32(), points.bytes() / sizeof(float));
   std::vector<Landmarks> found(boxes.size());
   const float* number = numbers.data();

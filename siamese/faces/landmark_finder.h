@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/buffer.h"
-#include "siamese/dataset.h"
+#include "siamese/faces/device_picture.h"
 #include "siamese/faces/face.h"
 #include "siamese/faces/face_model.h"
 
@@ -18,7 +18,7 @@ class LandmarkFinder {
   // Uploads the cascade. Throws InputError unless it is one of five points.
   LandmarkFinder(const LandmarkModel& model, Device& device);
   // Of each box in an RGB or grey picture, on whole pixels, as the published models were trained and are used. Waits.
-  std::vector<Landmarks> find(const Image& picture, std::span<const Box> boxes);
+  std::vector<Landmarks> find(const DevicePicture& picture, std::span<const Box> boxes);
 
  private:
   Device& device_;

@@ -231,6 +231,9 @@ TEST(ReadImage, TooManyMegapixelsAreRefused) {
   png.replace(16, 8, std::string("\0\0\x40\0\0\0\x40\0", 8));  // 16384 x 16384
   put_file(folder / "d.png", png);
   expect_input_error([&] { read_image(folder / "d.png", 0); }, {"d.png", "16384x16384", "64 megapixels"});
+  png.replace(16, 8, std::string("\0\0\x4E\x20\0\0\x4E\x20", 8));
+  put_file(folder / "e.png", png);
+  expect_input_error([&] { read_image(folder / "e.png", 0); }, {"e.png", "20000x20000", "64 megapixels"});
 }
 
 TEST(ReadImage, OrlFaces) {

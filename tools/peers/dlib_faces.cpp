@@ -6,7 +6,8 @@
 //     MODELS     the folder that has the three .dat files; tools/get_face_model.sh says which
 //     --chips    also writes each chip as DIR/NAME_NUMBER.png
 //     --aligned  the pictures are chips: only their descriptors
-//     --bench    also the seconds of a descriptor, of the first chip, in batches of 1 and 64
+//     --bench    also the seconds of each stage: faces found in the first picture that shows one, landmarks and chip of
+//                a face, a descriptor of that chip in batches of 1 and 64
 //   g++ -std=c++20 -O3 -march=native -I. tools/peers/dlib_faces.cpp -ldlib -lopenblas -llapack
 //   Debian: libdlib-dev libopenblas-dev
 #include <dlib/dnn.h>
@@ -18,6 +19,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -160,6 +162,7 @@ class Pipeline {
       const std::string name = fs::path(file).stem().string() + "_" + std::to_string(i) + ".png";
       dlib::save_png(chips[i], (arguments_.chips / name).string());
     }
+    if (chips_.empty() && !chips.empty()) picture_ = picture;
     chips_.insert(chips_.end(), chips.begin(), chips.end());
     return result;
   }
@@ -167,10 +170,19 @@ class Pipeline {
   Json bench() {
     if (chips_.empty()) throw std::runtime_error("--bench needs a face");
     Json results = Json::array();
+    const auto add = [&](const std::string& name, const std::function<void()>& call) {
+      results.push_back({{"name", name}, {"seconds", peer::seconds_per_call(arguments_.bench, call)}});
+    };
+    if (!picture_.size()) throw std::runtime_error("--bench needs photographs, not chips");
+    const dlib::rectangle face = detector_(picture_).front().rect;
+    Picture chip;
+    add("detect", [&] { detector_(picture_); });
+    add("landmarks_and_chip", [&] {
+      dlib::extract_image_chip(picture_, dlib::get_face_chip_details(landmarks_(picture_, face), 150, 0.25), chip);
+    });
     for (const std::size_t batch : {1, 64}) {
       const std::vector<Picture> chips(batch, chips_.front());
-      const double seconds = peer::seconds_per_call(arguments_.bench, [&] { embedding_(chips, batch); });
-      results.push_back({{"name", "embed/" + std::to_string(batch)}, {"seconds", seconds}});
+      add("embed/" + std::to_string(batch), [&] { embedding_(chips, batch); });
     }
     return results;
   }
@@ -180,6 +192,7 @@ class Pipeline {
   Detector detector_;
   dlib::shape_predictor landmarks_;
   Embedding embedding_;
+  Picture picture_;  // the first that shows a face
   std::vector<Picture> chips_;
 };
 

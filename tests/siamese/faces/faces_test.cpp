@@ -78,7 +78,7 @@ TEST_P(FacesTest, ChipsAreUpright) {
                                                                                                            : 77);
     }
   }
-  const Image chip = cutter.cut(image, std::vector<Landmarks>{any}, kSize).front();
+  const Image chip = cutter.cut({*device_, image}, std::vector<Landmarks>{any}, kSize).front();
   ASSERT_EQ(chip.pixels.size(), static_cast<std::size_t>(kSize) * kSize * 3);
   int inside = 0;
   for (int p = 0; p < kSize; ++p) {
@@ -96,7 +96,7 @@ TEST_P(FacesTest, ChipsAreUpright) {
   // A face far outside of the picture is a black chip.
   Landmarks away = any;
   for (Point& point : away) point.x += 1000;
-  const Image black = cutter.cut(image, std::vector<Landmarks>{away}, kSize).front();
+  const Image black = cutter.cut({*device_, image}, std::vector<Landmarks>{away}, kSize).front();
   EXPECT_EQ(std::count(black.pixels.begin(), black.pixels.end(), 0), static_cast<std::ptrdiff_t>(black.pixels.size()));
 }
 
@@ -119,7 +119,7 @@ TEST_P(FacesTest, LandmarksMoveWithTheirTrees) {
   }
   LandmarkFinder finder(model, *device_);
   const std::vector<Box> boxes{{10, 20, 110, 220}, {-50, 0, 50, 100}};
-  const std::vector<Landmarks> found = finder.find(blank(240, 130, 9), boxes);
+  const std::vector<Landmarks> found = finder.find({*device_, blank(240, 130, 9)}, boxes);
   ASSERT_EQ(found.size(), 2u);
   for (std::size_t face = 0; face < 2; ++face) {
     const Box& box = boxes[face];
@@ -129,7 +129,7 @@ TEST_P(FacesTest, LandmarksMoveWithTheirTrees) {
       EXPECT_EQ(found[face][i].x, std::floor(found[face][i].x));
     }
   }
-  EXPECT_TRUE(finder.find(blank(5, 5, 0), {}).empty());
+  EXPECT_TRUE(finder.find({*device_, blank(5, 5, 0)}, {}).empty());
   model.points = 4;
   expect_input_error([&] { LandmarkFinder other(model, *device_); }, {"5 landmarks", "4"});
 }
