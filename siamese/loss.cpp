@@ -16,7 +16,7 @@ namespace {
 // A loss's usual numbers; 0: it has none of this kind.
 struct Known {
   const char* name;
-  float margin = 0, temperature = 0, scale = 0;
+  float margin = 0, temperature = 0, scale = 0, alpha = 0, beta = 0, lambda = 0;
 };
 
 constexpr std::array<Known, 16> kKnown{{{.name = "contrastive", .margin = 1},
@@ -31,7 +31,7 @@ constexpr std::array<Known, 16> kKnown{{{.name = "contrastive", .margin = 1},
                                         {.name = "nt-xent", .temperature = 0.1F},
                                         {.name = "n-pair"},
                                         {.name = "supcon", .temperature = 0.1F},
-                                        {.name = "multi-similarity"},
+                                        {.name = "multi-similarity", .alpha = 2, .beta = 50, .lambda = 0.5F},
                                         {.name = "softmax"},
                                         {.name = "arcface", .margin = 0.5F, .scale = 64},
                                         {.name = "cosface", .margin = 0.35F, .scale = 64}}};
@@ -58,6 +58,9 @@ Known choose(const LossOptions& options) {
   set("margin", options.margin, chosen.margin);
   set("temperature", options.temperature, chosen.temperature);
   set("scale", options.scale, chosen.scale);
+  set("alpha", options.alpha, chosen.alpha);
+  set("beta", options.beta, chosen.beta);
+  set("lambda", options.lambda, chosen.lambda);
   return chosen;
 }
 
@@ -92,7 +95,11 @@ std::unique_ptr<EmbeddingLoss> make_loss(const LossOptions& options) {
   if (name == "nt-xent") return similarity(Similarity::nt_xent, number.temperature, true);
   if (name == "n-pair") return similarity(Similarity::nt_xent, 1, false);
   if (name == "supcon") return similarity(Similarity::supcon, number.temperature, true);
-  if (name == "multi-similarity") return similarity(Similarity::multi_similarity, 1, true);
+  if (name == "multi-similarity") {
+    const SimilarityParams params{
+        .kind = Similarity::multi_similarity, .alpha = number.alpha, .beta = number.beta, .lambda = number.lambda};
+    return similarity_loss(name, params, true);
+  }
   if (name == "softmax") return softmax_loss(name);
   if (name == "arcface" && number.margin >= std::acos(-1.0F)) {
     throw InputError(concat("loss arcface: the margin is an angle below pi, not ", number.margin));

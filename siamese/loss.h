@@ -49,6 +49,7 @@ struct LossOptions {
   bool soft = false;      // triplet, batch-*: ln(1 + e^x), without margin
   float temperature = 0;  // nt-xent, supcon 0.1
   float scale = 0;        // arcface, cosface 64
+  float alpha = 0, beta = 0, lambda = 0;  // multi-similarity 2, 50, 0.5 (SimilarityParams)
 };
 std::vector<std::string> loss_names();
 // Throws InputError: an unknown name (listing the known ones), a number that is negative, not finite or not the loss's.

@@ -143,6 +143,8 @@ TEST(LossOptions, Names) {
   EXPECT_EQ(make_loss({.name = "supcon", .temperature = 0.07F})->describe(), "supcon(temperature 0.07)");
   EXPECT_EQ(make_loss({.name = "n-pair"})->describe(), "n-pair");
   EXPECT_EQ(make_loss({.name = "multi-similarity"})->describe(), "multi-similarity(alpha 2, beta 50, lambda 0.5)");
+  EXPECT_EQ(make_loss({.name = "multi-similarity", .alpha = 3, .beta = 40, .lambda = 0.25F})->describe(),
+            "multi-similarity(alpha 3, beta 40, lambda 0.25)");
   EXPECT_EQ(make_loss({.name = "softmax"})->describe(), "softmax");
   EXPECT_EQ(make_loss({.name = "arcface"})->describe(), "arcface(scale 64, margin 0.5)");
   EXPECT_EQ(make_loss({.name = "cosface", .margin = 0.2F, .scale = 30})->describe(), "cosface(scale 30, margin 0.2)");
@@ -168,6 +170,8 @@ TEST(LossOptions, Errors) {
   expect_input_error([] { make_loss({.name = "nt-xent", .temperature = -1}); }, {"nt-xent", "temperature", "-1"});
   expect_input_error([] { make_loss({.name = "softmax", .margin = 1}); }, {"softmax", "no margin"});
   expect_input_error([] { make_loss({.name = "softmax", .scale = 1}); }, {"softmax", "no scale"});
+  expect_input_error([] { make_loss({.name = "supcon", .beta = 1}); }, {"supcon", "no beta"});
+  expect_input_error([] { make_loss({.name = "multi-similarity", .lambda = -1}); }, {"lambda", "-1"});
   expect_input_error([] { make_loss({.name = "arcface", .margin = 3.2F}); }, {"arcface", "margin", "3.2"});
   Arena arena;
   const Parameters none;

@@ -56,6 +56,9 @@ LossOptions options_of(const Json& test) {
   options.soft = given.value("soft", options.soft);
   options.temperature = given.value("temperature", options.temperature);
   options.scale = given.value("scale", options.scale);
+  options.alpha = given.value("alpha", options.alpha);
+  options.beta = given.value("beta", options.beta);
+  options.lambda = given.value("lambda", options.lambda);
   return options;
 }
 

@@ -51,6 +51,8 @@ status 0 info m.safetensors && says 'threshold  *[0-9.]+ \(accuracy' && says 'Co
 status 0 info m.safetensors --json && json
 status 0 info lenet && says 'linear|Linear'
 status 0 info tiny.net --json && json
+printf 'input 16x16x1\nconv 4 3x3\n' > image.net
+status 0 info image.net --json && json && grep -q '"output": "14x14x4"' stdout || fail "info of an image to an image"
 status 0 "${train[@]}" --overfit-batch --steps 200 --lr 0.003 && notes 'learnt by heart'
 status 1 "${train[@]}" --overfit-batch --steps 1 --lr 1e-9 --optimizer sgd && notes 'NOT'
 for loss in contrastive-all triplet batch-hard batch-all caffe-legacy nt-xent n-pair supcon multi-similarity softmax \

@@ -19,9 +19,11 @@ bool is_model(const std::string& name) {
   return in.read(head, sizeof head) && head[8] == '{';
 }
 
+// "embedding": null where the output is no row of numbers.
 Json describe(const Network& network) {
   return {{"input", network.input().str()},
-          {"embedding", network.embedding_size()},
+          {"output", network.output().str()},
+          {"embedding", network.output().rank() == 1 ? Json(network.embedding_size()) : Json()},
           {"parameters", network.parameters().parameter_count()},
           {"mflop", network.flops() / 1e6},
           {"network", network.text()}};

@@ -118,6 +118,15 @@ void TrainFlags::add_to(CLI::App& command) {
   command.add_option("--logit-scale", this->loss.scale, "of arcface's and cosface's logits (default: 64)")
       ->check(CLI::PositiveNumber)
       ->group(loss);
+  command.add_option("--alpha", this->loss.alpha, "of multi-similarity: how sharply near positives fade (default: 2)")
+      ->check(CLI::PositiveNumber)
+      ->group(loss);
+  command.add_option("--beta", this->loss.beta, "of multi-similarity: how sharply far negatives fade (default: 50)")
+      ->check(CLI::PositiveNumber)
+      ->group(loss);
+  command.add_option("--lambda", this->loss.lambda, "of multi-similarity: the cosine between the two (default: 0.5)")
+      ->check(CLI::PositiveNumber)
+      ->group(loss);
   command.add_flag("--soft", this->loss.soft, "triplets: ln(1 + e^x) in place of the margin")->group(loss);
   command.add_flag("--unsquared", this->unsquared, "triplet: margin between distances, not their squares")->group(loss);
   command.add_option("--batch", this->pairs, "pairs a step, for losses on pairs")

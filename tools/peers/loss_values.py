@@ -206,6 +206,12 @@ CASES = [
     ("n-pair", {}, lambda e, p: nt_xent(e, p, 1, False), []),
     ("supcon", {}, lambda e, p: supcon(e, p, 0.1), []),
     ("multi-similarity", {}, multi_similarity, []),
+    (
+        "multi-similarity",
+        {"alpha": 3, "beta": 10, "lambda": 0.25},
+        lambda e, p: multi_similarity(e, p, 3, 10, 0.25),
+        [],
+    ),
     ("softmax", {}, softmax, ["head.weight", "head.bias"]),
     ("arcface", {}, lambda e, p: margin_softmax(e, p, 64, 0.5, True), HEAD),
     ("arcface", {"scale": 4, "margin": 1.25}, lambda e, p: margin_softmax(e, p, 4, 1.25, True), HEAD),
