@@ -127,17 +127,30 @@ std::vector<reference::OpCase> quick_cases() {
   return quick;
 }
 
-std::string StepCase::name() const { return concat("step ", net, " ", loss.name, " n=", rows); }
+std::string StepCase::name() const {
+  return concat("step ", net, " ", loss.name, " n=", rows, input.rank() == 0 ? "" : " " + input.str());
+}
 
-std::vector<StepCase> step_cases() {
+std::vector<StepCase> small_step_cases() {
   return {{.net = "lenet", .loss = {.name = "contrastive"}, .rows = 256},
           {.net = "small", .loss = {.name = "triplet"}, .rows = 256}};
 }
 
+std::vector<StepCase> step_cases(const Device& device) {
+  std::vector<StepCase> cases = small_step_cases();
+  if (device.name() == "simt") return cases;
+  const int rows = device.on_host() ? 16 : 256;
+  cases.push_back({.net = "koch", .loss = {.name = "contrastive"}, .rows = rows});
+  cases.push_back({.net = "facenet-small", .loss = {.name = "triplet"}, .rows = rows, .input = {112, 112, 3}});
+  return cases;
+}
+
+Network StepCase::network() const { return input.rank() == 0 ? Network::load(net) : Network::for_input(net, input); }
+
 TrainingStep::TrainingStep(Device& device, const StepCase& c)
     : device_(device),
-      data_(random_images(Network::load(c.net).input())),
-      model_(Network::load(c.net), data_.statistics(), device, 1),
+      data_(random_images(c.network().input())),
+      model_(c.network(), data_.statistics(), device, 1),
       trainer_(model_.encoder(), data_,
                {.loss = c.loss,
                 .schedule = {.base = 1e-4F},

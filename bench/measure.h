@@ -49,11 +49,16 @@ struct StepCase {
   std::string net;
   LossOptions loss;
   int rows;
-  int k = 4;  // losses on identities: rows / k identities of k images
+  int k = 4;         // losses on identities: rows / k identities of k images
+  Shape input = {};  // in place of the network's own; empty: that
+  Network network() const;
   std::string name() const;
 };
 // `lenet` with contrastive pairs, as in Caffe's example, and `small` with semi-hard triplets.
-std::vector<StepCase> step_cases();
+std::vector<StepCase> small_step_cases();
+// And two whose arithmetic fills a machine: Koch's network, contrastive, and faces of 112x112x3 by the residual network of
+// `facenet-small`, with triplets; 128 pairs on a GPU, 8 on a CPU, none on the executor, which would take hours.
+std::vector<StepCase> step_cases(const Device& device);
 
 // A case's step on 2,000 random images of ten identities (what a step costs does not depend on what they show), Adam
 // 1e-4, ready to be called again and again.

@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
         ->Iterations(iterations)
         ->Unit(benchmark::kMillisecond);
   };
-  for (const StepCase& c : step_cases()) {
+  for (const StepCase& c : step_cases(*device)) {
     std::string title = c.name();
     std::replace(title.begin(), title.end(), ' ', '_');
     add(

@@ -96,11 +96,11 @@ int run(const BenchFlags& options) {
   const double seconds = options.seconds > 0 ? options.seconds : options.quick ? 0.05 : 0.2;
   std::vector<reference::OpCase> cases = options.quick ? bench::quick_cases() : bench::bench_cases();
   std::erase_if(cases, [&](const reference::OpCase& c) { return !wanted(c.op + " " + c.shape); });
-  std::vector<bench::StepCase> steps = bench::step_cases();
-  std::erase_if(steps, [&](const bench::StepCase& c) { return !wanted(c.name()); });
-  if (cases.empty() && steps.empty()) throw InputError(concat("--filter '", options.filter, "': fits no case"));
 
   auto device = options.device.open();
+  std::vector<bench::StepCase> steps = options.quick ? bench::small_step_cases() : bench::step_cases(*device);
+  std::erase_if(steps, [&](const bench::StepCase& c) { return !wanted(c.name()); });
+  if (cases.empty() && steps.empty()) throw InputError(concat("--filter '", options.filter, "': fits no case"));
   Stream stream = device->make_stream();
   bench::Peak peak = bench::measure_peak(*device, stream);
   std::cout << device->name() << ": " << device->description() << "\npeak measured now: " << figure(1e-12 * peak.flops)
@@ -130,7 +130,8 @@ void add_bench(CLI::App& program, Action& action) {
   auto options = std::make_shared<BenchFlags>();
   command->add_option("--filter", options->filter, "only cases that this regular expression fits")->type_name("RE");
   command->add_option("--json", options->json, "write the figures to this file too")->type_name("FILE");
-  command->add_flag("--quick", options->quick, "one shape of each operation and both training steps, under a minute");
+  command->add_flag("--quick", options->quick,
+                    "one shape of each operation and two small training steps, under a minute");
   command
       ->add_option("--seconds", options->seconds,
                    "time for each operation (default 0.2, with --quick 0.05); five times that for a training step")

@@ -88,7 +88,8 @@ P
     step cublas 60 env LD_LIBRARY_PATH="${libraries}:/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}" "$build/bench/cublas_bench" \
       --benchmark_out="$out/cublas.json" --benchmark_out_format=json
   fi
-  step peers 120 python3 tools/gpu/peers.py --json "$out/peers.json"
+  step peers 150 python3 tools/gpu/peers.py "$out/bench.json" --gemel "$build/gemel" --json "$out/peers.json"
+  [ -f "$out/peers.json" ] && step compare 10 tools/compare_bench "$out/peers.json" "$out/bench.json"
 fi
 
 # ---- the short table, and the same as JSON
@@ -107,4 +108,5 @@ for i in "${!names[@]}"; do
 done | tee "$out/summary.txt"
 grep -qE '(FAILED|TIMEOUT)' "$out/summary.txt" && status=1
 [ -f "$out/bench.log" ] && [ "$device" = cuda ] && cat "$out/bench.log"
+[ -f "$out/compare.log" ] && printf '\nPyTorch (before) and gemel (after)\n' && cat "$out/compare.log"
 exit $status
