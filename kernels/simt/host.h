@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the portable spelling of kernels/simt/simt.h means under a C++ compiler: CUDA's keywords, built-in types and
-// variables, shared memory, and the functions of the SIMT executor.  Everything lives in gemel::simt, where kernel
-// code finds it unqualified.
+// variables, shared memory, and the functions of the SIMT executor.  Everything lives in gemel::simt (or
+// gemel::check, build.h), where kernel code finds it unqualified.
 #pragma once
 
 // The standard library comes before the keywords below, which are macros.
@@ -47,6 +47,6 @@
 #define SIMT_SHARED(Type, name, ...)                                                                        \
   using name##_simt_shared = Type __VA_ARGS__;                                                              \
   [[gnu::tls_model(                                                                                         \
-      "initial-exec")]] static thread_local constinit ::gemel::simt::detail::SharedSite<name##_simt_shared> \
+      "initial-exec")]] static thread_local constinit ::gemel::GEMEL_EXECUTOR::detail::SharedSite<name##_simt_shared> \
       name##_simt_site{};                                                                                   \
   auto& name = name##_simt_site.get()
