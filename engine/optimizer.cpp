@@ -109,7 +109,8 @@ void Optimizer::apply(Queue queue, Parameters& parameters) const {
   if (moments_.bytes() != moments(rule_) * count * sizeof(float)) {
     throw Error("Optimizer: applied to other parameters than it was made for");
   }
-  float *value = parameters.writable_trainable(), *gradient = parameters.trainable_gradients(), *moment = moments_.f32();
+  float *value = parameters.writable_trainable(), *gradient = parameters.trainable_gradients(),
+        *moment = moments_.f32();
   std::visit(
       Overloaded{[&](const SgdParams& sgd) { kernels_->sgd(queue, count, sgd, state(), value, gradient, moment); },
                  [&](const AdamParams& adam) {

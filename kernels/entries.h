@@ -83,5 +83,10 @@ Entry<&Kernels::image_to_float> image_to_float;
 Entry<&Kernels::image_augment_scratch> image_augment_scratch;
 Entry<&Kernels::image_augment> image_augment;
 Entry<&Kernels::gather_labels> gather_labels;
+Entry<&Kernels::image_resize> image_resize;
+Entry<&Kernels::image_place> image_place;
+Entry<&Kernels::image_halve> image_halve;
+Entry<&Kernels::image_chips> image_chips;
+Entry<&Kernels::landmarks> landmarks;
 
 }  // namespace gemel::GEMEL_DEVICE

@@ -198,6 +198,19 @@ struct Kernels {
                         const std::int32_t* index, const StepState* step, float* y);
   void (*gather_labels)(Queue, int n, const std::int32_t* labels, const std::int32_t* index, const std::int32_t* cursor,
                         std::int32_t* y);
+
+  // ---- photographs, one at a time. y (out_h,out_w,C) as ResizeShape says.
+  void (*image_resize)(Queue, const ResizeShape&, const std::uint8_t* image, std::uint8_t* y);
+  // Writes the picture's pixels that lie on the canvas y, normalised; the rest of y stays as it is.
+  void (*image_place)(Queue, const PlaceShape&, const std::uint8_t* image, float* y);
+  // ---- faces in one photograph of bytes (H,W,C). y, chips as their shapes say; what lies outside of a picture is 0.
+  void (*image_halve)(Queue, const HalveShape&, const std::uint8_t* image, std::uint8_t* y);
+  // maps (n,2,3) -> chips (n,out_h,out_w,C)
+  void (*image_chips)(Queue, const ChipShape&, const float* maps, const std::uint8_t* image, std::uint8_t* chips);
+  // boxes (n,4): left, top, right, bottom -> y (n,points,2): x, y in pixels. C 1, or 3: grey is their mean, rounded
+  // down. Boxes and places may lie outside. At most 8192 features and 2048 trees a stage, 256 points.
+  void (*landmarks)(Queue, const Cascade&, int n, int h, int w, int c, const float* boxes, const std::uint8_t* image,
+                    float* y);
 };
 
 namespace simt {

@@ -172,6 +172,54 @@ struct ImageShape {
   float deviation[4] = {1, 1, 1, 1};
 };
 
+// A picture (H,W,C) of bytes to another size, corners on corners: y(i, j) is read bilinearly at row i (h-1)/(out_h-1)
+// and column j (w-1)/(out_w-1), each rounded to the nearest 1/kResizeSteps, halves up, an only row or column at 0; the
+// sum is rounded to the nearest integer, halves up. So the bytes are the same on every device.
+struct ResizeShape {
+  int h, w, c;  // each side, and each of the output's, at most 65535
+  int out_h, out_w;
+};
+inline constexpr int kResizeSteps = 2048;
+
+// Where a picture lies on a canvas of floats (out_h,out_w,C): its first pixel at row `top`, column `left`. It may reach
+// beyond the canvas on any side, or not meet it.
+struct PlaceShape {
+  ImageShape image;  // n = 1
+  int out_h, out_w;
+  int top, left;
+};
+
+// A part of a picture (H,W,C) of bytes at half its size: out(i, j) is the 5x5 binomial sum
+// (1 4 6 4 1)^T (1 4 6 4 1) / 256 of the part's pixels (2i .. 2i+4, 2j .. 2j+4), rounded down: dlib's pyramid_down<2>
+// (dlib/image_transforms/image_pyramid.h). The part's pixel p is out's pixel (p - 2) / 2.
+struct HalveShape {
+  int h, w, c;
+  int top, left, rows, columns;  // the part, inside of the picture; at least 5x5
+  constexpr int out_h() const { return (rows - 3) / 2; }
+  constexpr int out_w() const { return (columns - 3) / 2; }
+};
+
+// n chips (out_h,out_w,C) out of one picture (H,W,C), both of bytes. A chip's map, 2x3: the pixel at column q, row p is
+// read at x = m00 q + m01 p + m02, y = m10 q + m11 p + m12, all of them below 2^29. Entries are taken to 2^-32, places
+// to 2^-16 of a pixel (rounded down), the bilinear sum is rounded down: the bytes are the same on every device.
+struct ChipShape {
+  int n, out_h, out_w;
+  int h, w, c;
+};
+
+// A cascade of regression trees (Kazemi, Sullivan 2014, sec. 2), in device memory. The trees of a stage are complete,
+// their nodes in breadth-first order, and go left where the grey value at the pair's first place exceeds that at its
+// second by more than the threshold.
+struct Cascade {
+  int points, stages, trees, depth, features;
+  const float* mean_shape;      // (points,2): x, y in the box, whose corners are (0,0) and (1,1)
+  const std::int32_t* anchors;  // (stages,features): a point's index
+  const float* offsets;         // (stages,features,2): from that point of the mean shape
+  const std::int32_t* pairs;    // (stages,trees,2^depth - 1,2): two of the stage's features
+  const float* thresholds;      // (stages,trees,2^depth - 1)
+  const float* leaves;          // (stages,trees,2^depth,points,2)
+};
+
 // What happens to each picture of a batch before it is normalised: an affine map about its centre, mirroring, changes of
 // light, noise; drawn anew for every row of every step. Numbers are uniform in their ranges; each number of the affine
 // map (one angle, two shears, two scales, two shifts) is drawn with `probability`, else it changes nothing.

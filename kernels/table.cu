@@ -75,6 +75,11 @@ const Kernels& kernels() {
       .image_augment_scratch = image_augment_scratch,
       .image_augment = image_augment,
       .gather_labels = gather_labels,
+      .image_resize = image_resize,
+      .image_place = image_place,
+      .image_halve = image_halve,
+      .image_chips = image_chips,
+      .landmarks = landmarks,
   };
   return table;
 }

@@ -111,11 +111,16 @@ Network::Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers,
     layer_parameters_.push_back(parameters_.parameter_count() - earlier);
   }
   shapes_.push_back(shape);
-  if (shape.rank() != 1) {
-    throw ShapeError(concat(places.empty() ? "Network" : places.back(), ": the last layer's output is ", shape.str(),
+  output_ = shape;
+  last_place_ = places.empty() ? "Network" : places.back();
+}
+
+int Network::embedding_size() const {
+  if (output_.rank() != 1) {
+    throw ShapeError(concat(last_place_, ": the last layer's output is ", output_.str(),
                             ", an embedding is one row of numbers; end with 'linear N' or 'flatten'"));
   }
-  output_ = shape;
+  return output_[0];
 }
 
 Network Network::parse(std::string_view text, const std::string& name) {
@@ -130,11 +135,15 @@ Network Network::load(const std::string& preset_or_file) {
 }
 
 Network Network::for_input(const std::string& preset_or_file, const Shape& input, int embedding) {
+  return parse_for_input(read_preset_or_file(preset_or_file), preset_or_file, input, embedding);
+}
+
+Network Network::parse_for_input(std::string_view text, const std::string& name, const Shape& input, int embedding) {
   if (embedding < 0 || embedding > kMaxChannels) {
     throw InputError(
         concat("the embedding size must be 1 to ", kMaxChannels, ", or 0 for the network's own, not ", embedding));
   }
-  ParsedNetwork parsed = parse_network_text(read_preset_or_file(preset_or_file), preset_or_file);
+  ParsedNetwork parsed = parse_network_text(text, name);
   std::vector<std::string> places;
   std::vector<std::unique_ptr<Layer>> layers = take_layers(parsed, places);
   if (embedding != 0) {
@@ -142,7 +151,7 @@ Network Network::for_input(const std::string& preset_or_file, const Shape& input
       return dynamic_cast<const Linear*>(layer.get()) != nullptr;
     });
     if (last == layers.rend()) {
-      throw InputError(concat(preset_or_file, ": no linear layer whose width could be set to ", embedding));
+      throw InputError(concat(name, ": no linear layer whose width could be set to ", embedding));
     }
     *last = dynamic_cast<const Linear&>(**last).with_features(embedding);
   }

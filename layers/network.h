@@ -29,8 +29,9 @@ namespace gemel {
 
 class Network {
  public:
-  // Builds the layers in order, from code. Throws ShapeError where one cannot take its input (H,W,C), or the last one's
-  // output is not one row of numbers; a ResidualEnd must belong to the innermost Residual without one.
+  // Builds the layers in order, from code. Throws ShapeError where one cannot take its input (H,W,C); a ResidualEnd must
+  // belong to the innermost Residual without one. The output may be one row of numbers or, of a network that is
+  // convolutional throughout, an image.
   static Network make(const Shape& input, std::vector<std::unique_ptr<Layer>> layers);
   // `name` stands in error messages: "NAME:3: unknown layer 'covn'; known: conv, ...". Throws InputError (text) or
   // ShapeError (the same place, a layer that cannot take its input).
@@ -44,6 +45,8 @@ class Network {
   // The same layers for another input size (H,W,C), e.g. the data set's; embedding size 0 keeps the last linear layer's
   // width. Throws ShapeError when the layers cannot take it.
   static Network for_input(const std::string& preset_or_file, const Shape& input, int embedding = 0);
+  // From a text, in place of the input size that it names.
+  static Network parse_for_input(std::string_view text, const std::string& name, const Shape& input, int embedding = 0);
 
   // Before the parameters are allocated: the first `layers` of the layers that have parameters, as table() numbers them,
   // keep these while training, and run as after training (a batch normalisation by its averages); -n: all but the last
@@ -52,8 +55,9 @@ class Network {
   int frozen_layers() const { return frozen_layers_; }  // of layers()
 
   const Shape& input() const { return input_; }    // (H,W,C)
-  const Shape& output() const { return output_; }  // (D)
-  int embedding_size() const { return output_[0]; }
+  const Shape& output() const { return output_; }  // (D), or (P,Q,K)
+  // D. Throws ShapeError where the output is an image.
+  int embedding_size() const;
   std::string text() const;  // parses back to an equal network
   const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
   const std::vector<Shape>& shapes() const { return shapes_; }  // [i]: input of layer i; last: output
@@ -68,6 +72,7 @@ class Network {
   Network(const Shape& input, std::vector<std::unique_ptr<Layer>> layers, const std::vector<std::string>& places);
 
   Shape input_, output_;
+  std::string last_place_;  // where the last layer was written
   std::vector<std::unique_ptr<Layer>> layers_;
   std::vector<Shape> shapes_;
   std::vector<std::size_t> layer_parameters_;  // trainable numbers of each layer
@@ -105,8 +110,8 @@ class Plan {
   int rows() const { return n_; }
   std::size_t steps() const { return steps_.size(); }               // layers and blocks of layers
   float* input() const { return f32(input_); }                      // (n, H,W,C): the caller fills it
-  float* output() const { return f32(output_); }                    // (n, D)
-  float* output_gradient() const { return f32(output_gradient_); }  // (n, D): training; the caller fills it
+  float* output() const { return f32(output_); }                    // (n, output shape)
+  float* output_gradient() const { return f32(output_gradient_); }  // (n, output shape): training; the caller fills it
   std::size_t bytes() const { return arena_.bytes(); }
 
   // Rows [0, rows) of the input -> output. rows <= n, else Error; Error too if the parameters are not allocated.

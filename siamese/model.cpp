@@ -140,6 +140,7 @@ Model::Model(Model& other, Device& device, std::uint64_t seed, const EmbeddingLo
     : network_(std::make_unique<Network>(Network::parse(other.network().text(), "model"))) {
   network_->freeze(frozen);
   loss.declare(network_->parameters(), network_->embedding_size(), classes);
+  faces = other.faces;
   start(other.info.preprocessing, device, seed, loss.metric());
   TensorFile content, known;
   save_parameters(device, encoder_->stream(), network_->parameters(), content);

@@ -17,6 +17,7 @@ TwinEncoder::TwinEncoder(Network& network, Device& device, Preprocessing preproc
       metric_(metric, network.parameters()) {
   const Preprocessing& p = preprocessing_;
   const Shape images{p.height, p.width, p.channels};
+  static_cast<void>(network_.embedding_size());
   if (!(network_.input() == images)) {
     throw ShapeError(
         concat("the network takes images of ", network_.input().str(), ", the preprocessing makes ", images.str()));

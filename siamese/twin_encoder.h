@@ -19,7 +19,7 @@ namespace gemel {
 class TwinEncoder {
  public:
   // The network's parameters must be allocated on `device`, the metric's among them. Throws ShapeError when the
-  // network's input is not the preprocessing's size.
+  // network's input is not the preprocessing's size, or its output is no embedding.
   TwinEncoder(Network& network, Device& device, Preprocessing preprocessing,
               Metric::Kind metric = Metric::Kind::euclidean);
 

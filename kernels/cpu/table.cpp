@@ -63,6 +63,8 @@ void replace_entries(Kernels& table) {
   table.sgd = sgd;
   table.adam = adam;
   table.image_to_float = image_to_float;
+  table.image_resize = image_resize;
+  table.image_place = image_place;
 }
 
 }  // namespace gemel::GEMEL_DEVICE

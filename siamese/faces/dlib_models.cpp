@@ -18,7 +18,7 @@ namespace gemel {
 namespace {
 
 constexpr int kLossLayerVersion = 1, kPredictorVersion = 1;
-constexpr int kMostLandmarks = 1000, kMostStages = 1000, kMostTrees = 100000, kMostDepth = 16;
+constexpr int kMostStages = 1000, kMostTrees = 100000, kMostDepth = 16;
 
 // mmod_options: the windows and the rule of overlaps; the rest is for training.
 void read_detector_options(DlibArchive& archive, DetectorModel& model) {
@@ -55,10 +55,11 @@ void read_detector_options(DlibArchive& archive, DetectorModel& model) {
   }
 }
 
-// Throws InputError where the layers do not fit each other; `tail` makes a row of the output where it is an image.
-Network parse(const DlibArchive& archive, const std::string& text, const std::string& tail) {
+// Throws InputError where the layers do not fit each other or, `row`, do not make one row of numbers of a picture.
+void check(const DlibArchive& archive, const std::string& text, bool row) {
   try {
-    return Network::parse(text + tail, archive.file());
+    const Network network = Network::parse(text, archive.file());
+    if (row) static_cast<void>(network.embedding_size());
   } catch (const ShapeError& error) {
     throw InputError(concat(archive.file(), ": its layers do not fit together (", error.what(), ")"));
   }
@@ -154,7 +155,7 @@ DetectorModel read_dlib_detector(DlibArchive& archive) {
   model.parameters = std::move(network.parameters);
   model.mean = std::move(network.mean);
   model.deviation = std::move(network.deviation);
-  parse(archive, model.network, "flatten\n");
+  check(archive, model.network, false);
   return model;
 }
 
@@ -203,7 +204,7 @@ EmbeddingModel read_dlib_embedding(DlibArchive& archive) {
   model.network = concat("input ", network.height, "x", network.width, "x3\n", network.layers);
   model.preprocessing = {network.height, network.width, 3, std::move(network.mean), std::move(network.deviation)};
   model.parameters = std::move(network.parameters);
-  parse(archive, model.network, "");
+  check(archive, model.network, true);
   return model;
 }
 

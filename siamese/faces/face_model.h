@@ -23,7 +23,7 @@ struct DetectorModel {
   std::vector<float> mean, deviation;                    // per channel, of pixels / 255
   int window_width = 0, window_height = 0;
   // Two windows are of one face, and the one with the lower score goes, if their intersection is more than
-  // `iou` of their union or more than `covered` of either.
+  // `iou` of the smallest box around both or more than `covered` of either.
   double iou = 0, covered = 0;
 };
 

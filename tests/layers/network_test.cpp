@@ -232,6 +232,25 @@ TEST(NetworkTest, ForInputErrors) {
             file.path.string() + ": no linear layer whose width could be set to 4");
 }
 
+// A detector's network has an image of scores; only who wants an embedding minds.
+TEST(NetworkTest, AnImageIsNoEmbedding) {
+  const std::string text = "input 9x9x1\nconv 2 3\nrelu\n";
+  const Network network = Network::parse(text, "net");
+  EXPECT_EQ(network.output(), (Shape{7, 7, 2}));
+  EXPECT_EQ(
+      message_of<ShapeError>([&] { network.embedding_size(); }),
+      "net:3: the last layer's output is 7x7x2, an embedding is one row of numbers; end with 'linear N' or 'flatten'");
+  const Network larger = Network::parse_for_input(text, "net", {31, 12, 1});
+  EXPECT_EQ(larger.output(), (Shape{29, 10, 2}));
+  EXPECT_EQ(larger.text(), "input 31x12x1\nconv 2 3x3\nrelu\n");
+  std::vector<std::unique_ptr<Layer>> layers;
+  layers.push_back(std::make_unique<ActivationLayer>(Activation::relu));
+  const Network from_code = Network::make({9, 9, 1}, std::move(layers));
+  EXPECT_EQ(message_of<ShapeError>([&] { from_code.embedding_size(); }),
+            "Network: the last layer's output is 9x9x1, an embedding is one row of numbers; end with 'linear N' or "
+            "'flatten'");
+}
+
 struct ShapeErrorCase {
   const char *text, *message;
 };
@@ -268,8 +287,6 @@ TEST(NetworkTest, ShapeErrors) {
       {"input 9x9x1\nresidual\n  relu\n  linear 3\nend",
        "net:5: ResidualEnd(3 + 9x9x1): an image and a row of features cannot be added"},
       {"input 9x9x1\nflatten\nglobalavgpool", "net:3: GlobalAvgPool2d: input is 81, must be HxWxC"},
-      {"input 9x9x1\nconv 2 3\nrelu",
-       "net:3: the last layer's output is 7x7x2, an embedding is one row of numbers; end with 'linear N' or 'flatten'"},
       {"input 16384x16384x16384\nflatten",
        "Network: input 16384x16384x16384 has 4398046511104 numbers, at most 2147483647 are possible"},
       {"input 16384x16384x4\nconv 65536 1",
@@ -305,9 +322,6 @@ TEST(NetworkTest, ShapeErrorsFromCode) {
   EXPECT_EQ(make(std::make_unique<ResidualEnd>(elsewhere)),
             "Network: a ResidualEnd does not belong to the innermost Residual");
   EXPECT_EQ(make(std::make_unique<Dropout>(1.0f)), "Dropout(1): the rate must be from 0 to 0.999");
-  EXPECT_EQ(make(std::make_unique<ActivationLayer>(Activation::relu)),
-            "Network: the last layer's output is 9x9x1, an embedding is one row of numbers; end with 'linear N' or "
-            "'flatten'");
   EXPECT_EQ(make(std::make_unique<Linear>(0)), "Linear(81 -> 0): the number of features must be at least 1");
   EXPECT_EQ(make(std::make_unique<Conv2d>(Conv2dOptions{.filters = 0, .window = {3, 3}})),
             "Conv2d(1 -> 0, 3x3): the number of filters must be at least 1");

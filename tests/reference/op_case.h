@@ -131,5 +131,7 @@ std::vector<OpCase> distance_cases(Depth);
 std::vector<OpCase> loss_cases(Depth);
 std::vector<OpCase> optimizer_cases(Depth);
 std::vector<OpCase> image_cases(Depth);
+std::vector<OpCase> photograph_cases(Depth);
+std::vector<OpCase> face_cases(Depth);
 
 }  // namespace gemel::reference

@@ -77,10 +77,6 @@ LoadOptions load_options_for(const Preprocessing& preprocessing) {
   return options;
 }
 
-Dataset load_for_model(const std::string& source, const Preprocessing& preprocessing) {
-  return load_dataset(source, load_options_for(preprocessing));
-}
-
 Image load_picture(const fs::path& file, const Preprocessing& preprocessing) {
   Image image = read_image(file, preprocessing.channels);
   if (image.height == preprocessing.height && image.width == preprocessing.width) return image;

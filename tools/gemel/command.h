@@ -66,9 +66,6 @@ void write_file(const std::filesystem::path& file, const std::string& content);
 // For pictures in the size that a model takes, with progress where a terminal is.
 LoadOptions load_options_for(const Preprocessing& preprocessing);
 
-// A data set in the size that a model takes; says on stderr when pictures had to be resized.
-Dataset load_for_model(const std::string& source, const Preprocessing& preprocessing);
-
 // A picture in the size that a model takes; says on stderr when it had to be resized.
 Image load_picture(const std::filesystem::path& file, const Preprocessing& preprocessing);
 

@@ -19,6 +19,7 @@ constexpr double kDeviceTolerance = 1e-4;
 
 struct EmbedFlags {
   DeviceOptions device;
+  FaceFlags faces;
   std::string model, output, rows, compare;
   std::vector<std::string> inputs;
   bool json = false;
@@ -42,9 +43,10 @@ std::string json(const Inputs& inputs, const std::vector<float>& e) {
   Json list = Json::array();
   for (int i = 0; i < inputs.size(); ++i) {
     auto row = static_cast<std::size_t>(i);
-    list.push_back({{"file", inputs.names[row]},
-                    {"label", inputs.labels[row]},
-                    {"embedding", std::vector<float>(e.begin() + i * d, e.begin() + (i + 1) * d)}});
+    Json entry{{"file", inputs.names[row]}, {"label", inputs.labels[row]}};
+    if (inputs.faces[row]) entry["face"] = face_json(inputs.faces[row]);
+    entry["embedding"] = std::vector<float>(e.begin() + i * d, e.begin() + (i + 1) * d);
+    list.push_back(std::move(entry));
   }
   return dump(list, -1) + "\n";
 }
@@ -95,8 +97,10 @@ int embed(const EmbedFlags& options) {
   }
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
-  Inputs inputs = read_inputs(options.inputs, options.rows, model.info.preprocessing);
+  PictureReader reader(model, options.model, options.faces);
+  Inputs inputs = read_inputs(options.inputs, options.rows, reader);
   std::vector<float> e = model.encoder().embed(inputs.pixels, inputs.size());
+  annotate_pictures(options.faces, inputs.names, inputs.faces, inputs.labels);
   if (!options.compare.empty()) return compare_devices(options, inputs, *device, e);
   if (options.output.empty()) {
     std::cout << (options.json ? json(inputs, e) : csv(inputs, e));
@@ -113,7 +117,7 @@ int embed(const EmbedFlags& options) {
 void add_embed(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("embed", "Turn pictures into embeddings");
   auto options = std::make_shared<EmbedFlags>();
-  command->add_option("MODEL", options->model, "a model from gemel train")->required();
+  command->add_option("MODEL", options->model, "a model from gemel train or gemel import")->required();
   command->add_option("INPUT", options->inputs, "pictures, and data sets")->required();
   command->add_option("-o,--output", options->output, "FILE.csv, .json or .safetensors (default: CSV on stdout)")
       ->type_name("FILE");
@@ -123,9 +127,11 @@ void add_embed(CLI::App& program, Action& action) {
                    "compute on this device too, print the largest difference; exit status 1 if they disagree")
       ->type_name("DEVICE");
   command->add_flag("--json", options->json, "JSON on stdout");
+  options->faces.add_to(*command, true, true);
   options->device.add_to(*command);
   command->footer(
-      "CSV: file,label,e0,e1,...; the label of a single picture is empty.\n"
+      "CSV: file,label,e0,e1,...; the label of a single picture is empty. Of a model that finds faces (gemel import)\n"
+      "each face is a line, a picture's largest first; JSON tells where it is.\n"
       "Examples:\n"
       "  gemel embed faces.safetensors a.png b.png\n"
       "  gemel embed faces.safetensors faces/ -o faces.csv\n"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // gemel enroll: who is who. Pictures of people by name into a gallery, which identify and search read.
+#include <algorithm>
 #include <iostream>
 #include <set>
 
@@ -14,6 +15,7 @@ namespace fs = std::filesystem;
 
 struct EnrollFlags {
   DeviceOptions device;
+  FaceFlags faces;
   std::string model, gallery, name;
   std::vector<std::string> inputs, remove;
   bool replace = false, json = false;
@@ -36,6 +38,21 @@ std::vector<std::string> names_of(const EnrollFlags& options, const Inputs& inpu
   return names;
 }
 
+// Whose face is it, of several in a picture? Nobody knows: such pictures teach nothing wrong if they are passed over.
+void pass_over_groups(const Inputs& inputs, std::vector<std::string>& names) {
+  for (std::size_t i = 0, end; i < names.size(); i = end) {
+    end = i + 1;
+    while (end < names.size() && inputs.names[end] == inputs.names[i]) ++end;
+    if (end == i + 1 || !inputs.faces[i]) continue;
+    note(concat(inputs.names[i], ": shows ", end - i, " faces and is passed over; --largest takes the largest"));
+    std::fill(names.begin() + static_cast<std::ptrdiff_t>(i), names.begin() + static_cast<std::ptrdiff_t>(end), "");
+  }
+  if (std::all_of(names.begin(), names.end(), [](const std::string& name) { return name.empty(); })) {
+    throw InputError(
+        concat(inputs.names.front(), ": no picture of a single face; --largest takes the largest of each"));
+  }
+}
+
 void remove_people(const EnrollFlags& options, Gallery& gallery, Enrolled& counts) {
   for (const std::string& name : options.remove) {
     const int removed = gallery.remove(name);
@@ -45,8 +62,10 @@ void remove_people(const EnrollFlags& options, Gallery& gallery, Enrolled& count
 }
 
 void add_pictures(const EnrollFlags& options, Model& model, Gallery& gallery, Enrolled& counts) {
-  const Inputs inputs = read_inputs(options.inputs, "", model.info.preprocessing);
-  const std::vector<std::string> names = names_of(options, inputs);
+  PictureReader reader(model, options.model, options.faces);
+  const Inputs inputs = read_inputs(options.inputs, "", reader);
+  std::vector<std::string> names = names_of(options, inputs);
+  pass_over_groups(inputs, names);
   const std::vector<float> embeddings = model.encoder().embed(inputs.pixels, inputs.size());
   if (options.replace) {
     for (const std::string& name : std::set<std::string>(names.begin(), names.end())) {
@@ -59,6 +78,7 @@ void add_pictures(const EnrollFlags& options, Model& model, Gallery& gallery, En
     if (names[i].empty()) continue;
     ++(gallery.add(names[i], inputs.names[i], rows.subspan(i * d, d)) ? counts.added : counts.renewed);
   }
+  annotate_pictures(options.faces, inputs.names, inputs.faces, names);
 }
 
 int enroll(const EnrollFlags& options) {
@@ -98,7 +118,7 @@ int enroll(const EnrollFlags& options) {
 void add_enroll(CLI::App& program, Action& action) {
   auto* command = program.add_subcommand("enroll", "Put people's pictures into a gallery, for identify and search");
   auto options = std::make_shared<EnrollFlags>();
-  command->add_option("MODEL", options->model, "a model from gemel train")->required();
+  command->add_option("MODEL", options->model, "a model from gemel train or gemel import")->required();
   command->add_option("GALLERY", options->gallery, "the gallery's file, made if it does not exist")->required();
   command->add_option("PICTURES", options->inputs, "folders with one sub-folder a person; with --name, pictures too");
   command->add_option("--name", options->name, "all the pictures show this person")->type_name("NAME");
@@ -108,6 +128,7 @@ void add_enroll(CLI::App& program, Action& action) {
       ->expected(1)
       ->allow_extra_args(false);
   command->add_flag("--json", options->json, "for machines");
+  options->faces.add_to(*command, true, true);
   options->device.add_to(*command);
   command->footer(
       "A file enrolled again for the same person takes the place of what it was. A gallery belongs to the model that\n"

@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include "siamese/lfw.h"
-#include "tools/gemel/command.h"
+#include "tools/gemel/faces.h"
 #include "tools/gemel/report.h"
 #include "tools/gemel/summary.h"
 
@@ -13,6 +13,7 @@ namespace {
 
 struct EvalFlags {
   DeviceOptions device;
+  FaceFlags faces;
   std::vector<std::string> identities;  // empty: all
   std::string model, data, report, pairs_file, one_shot;
   std::size_t pairs = 20000;
@@ -39,7 +40,7 @@ Measured measure_list(const EvalFlags& options, Model& model, std::optional<floa
 }
 
 Measured measure_drawn(const EvalFlags& options, Model& model, std::optional<float> threshold) {
-  Measured result{load_for_model(options.data, model.info.preprocessing), {}, {}};
+  Measured result{PictureReader(model, options.model, options.faces).read_dataset(options.data), {}, {}};
   if (!options.identities.empty()) result.data = result.data.only(options.identities);
   const Dataset& data = result.data;
   FoldedPairs folded;  // first: it says what is wrong before the long work
@@ -132,6 +133,7 @@ void add_eval(CLI::App& program, Action& action) {
   command->add_option("--seed", options->seed, "of the pairs")->capture_default_str();
   command->add_option("--report", options->report, "an HTML report")->type_name("FILE");
   command->add_flag("--json", options->json, "for machines");
+  options->faces.add_to(*command, false, false);
   options->device.add_to(*command);
   command->footer(
       "Examples:\n"

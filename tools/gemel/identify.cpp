@@ -15,6 +15,7 @@ constexpr const char* kStranger = "unknown";
 
 struct IdentifyFlags {
   DeviceOptions device;
+  FaceFlags faces;
   std::string model, gallery, csv;
   std::vector<std::string> inputs;
   int top = 1;
@@ -96,10 +97,12 @@ Json json(const Gallery& gallery, const Inputs& inputs, const std::vector<Answer
   for (std::size_t i = 0; i < answers.size(); ++i) {
     Json people = Json::array();
     for (const Neighbour& person : answers[i].people) people.push_back(json(gallery, person));
-    pictures.push_back({{"file", inputs.names[i]},
-                        {"known", !answers[i].people.empty()},
-                        {"people", std::move(people)},
-                        {"nearest", json(gallery, answers[i].nearest)}});
+    Json picture{{"file", inputs.names[i]}};
+    if (inputs.faces[i]) picture["face"] = face_json(inputs.faces[i]);
+    picture["known"] = !answers[i].people.empty();
+    picture["people"] = std::move(people);
+    picture["nearest"] = json(gallery, answers[i].nearest);
+    pictures.push_back(std::move(picture));
   }
   Json all{{"threshold", threshold}, {"pictures", std::move(pictures)}};
   if (score.enrolled + score.strangers > 0) {
@@ -118,6 +121,16 @@ std::string text(const Gallery& gallery, const Inputs& inputs, const std::vector
     if (answers[i].people.empty()) rows.push_back({inputs.names[i], kStranger, fixed(answers[i].nearest.distance, 4)});
   }
   return align(rows);
+}
+
+// "anna 0.38", for pictures.
+std::vector<std::string> captions(const Gallery& gallery, const std::vector<Answer>& answers) {
+  std::vector<std::string> texts;
+  for (const Answer& answer : answers) {
+    const std::string name = answer.people.empty() ? kStranger : gallery.name_of(answer.nearest.picture);
+    texts.push_back(concat(name, " ", fixed(answer.nearest.distance, 2)));
+  }
+  return texts;
 }
 
 std::string text(const Score& score) {
@@ -145,9 +158,11 @@ int identify(const IdentifyFlags& options) {
   Model model = Model::load(options.model, *device);
   const double threshold = threshold_for(model, options.model, options.threshold);
   const Gallery gallery = open_gallery(options.gallery, model);
-  const Inputs inputs = read_inputs(options.inputs, "", model.info.preprocessing);
+  PictureReader reader(model, options.model, options.faces);
+  const Inputs inputs = read_inputs(options.inputs, "", reader);
   const std::vector<Answer> all = answers(options, model, gallery, inputs, threshold);
   const Score truth = score(gallery, inputs, all);
+  annotate_pictures(options.faces, inputs.names, inputs.faces, captions(gallery, all));
   if (csv_to_file) write_file(options.csv, csv(gallery, inputs, all));
   if (options.json) {
     std::cout << dump(json(gallery, inputs, all, truth, threshold)) << "\n";
@@ -163,6 +178,7 @@ int identify(const IdentifyFlags& options) {
 
 struct SearchFlags {
   DeviceOptions device;
+  FaceFlags faces;
   std::string model, gallery, picture;
   int top = 5;
   bool json = false;
@@ -172,9 +188,16 @@ int search(const SearchFlags& options) {
   auto device = options.device.open();
   Model model = Model::load(options.model, *device);
   const Gallery gallery = open_gallery(options.gallery, model);
-  const Image picture = load_picture(options.picture, model.info.preprocessing);
+  PictureReader reader(model, options.model, options.faces);
+  const std::vector<Portrait> portraits = reader.read(options.picture);
+  if (portraits.empty()) throw InputError(concat(options.picture, ": ", reader.no_face()));
+  if (portraits.size() > 1) {
+    throw InputError(concat(options.picture, ": shows ", portraits.size(), " faces; --largest takes the largest"));
+  }
   const std::vector<Neighbour> found =
-      GallerySearch(model.encoder(), gallery).pictures(model.encoder().embed(picture.pixels, 1), options.top).front();
+      GallerySearch(model.encoder(), gallery)
+          .pictures(model.encoder().embed(portraits.front().image.pixels, 1), options.top)
+          .front();
   if (options.json) {
     Json list = Json::array();
     for (const Neighbour& neighbour : found) list.push_back(json(gallery, neighbour));
@@ -209,6 +232,7 @@ void add_identify(CLI::App& program, Action& action) {
   auto* csv_option = command->add_option("--csv", options->csv, "write file,name,distance to this file; - is stdout")
                          ->type_name("FILE");
   command->add_flag("--json", options->json, "for machines")->excludes(csv_option);
+  options->faces.add_to(*command, true, true);
   options->device.add_to(*command);
   command->footer(
       "A person is as near as the nearest of their pictures. Nobody within the threshold: 'unknown', with the "
@@ -236,6 +260,7 @@ void add_search(CLI::App& program, Action& action) {
       ->type_name("K")
       ->capture_default_str();
   command->add_flag("--json", options->json, "for machines");
+  options->faces.add_to(*command, true, false);
   options->device.add_to(*command);
   command->footer(
       "Equal distances stand in the order in which they were enrolled.\n"

@@ -11,21 +11,32 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void append(Inputs& all, const std::string& input, const Dataset& data, const std::string& rows_text) {
-  std::vector<int> rows(static_cast<std::size_t>(data.size()));
+void append(Inputs& all, std::string name, std::string label, std::span<const std::uint8_t> pixels,
+            std::optional<Face> face = {}) {
+  all.names.push_back(std::move(name));
+  all.labels.push_back(std::move(label));
+  all.faces.push_back(face);
+  all.pixels.insert(all.pixels.end(), pixels.begin(), pixels.end());
+}
+
+// parse_rows; an empty text is all rows.
+std::vector<int> chosen_rows(const std::string& text, int size) {
+  if (!text.empty()) return parse_rows(text, size);
+  std::vector<int> rows(static_cast<std::size_t>(size));
   std::iota(rows.begin(), rows.end(), 0);
-  if (!rows_text.empty()) rows = parse_rows(rows_text, data.size());
-  for (int row : rows) {
+  return rows;
+}
+
+void append(Inputs& all, const std::string& input, const Dataset& data, const std::string& rows) {
+  for (int row : chosen_rows(rows, data.size())) {
     auto i = static_cast<std::size_t>(row);
-    all.names.push_back(data.files.empty() ? concat(input, "#", row) : data.files[i]);
-    all.labels.push_back(data.identities[static_cast<std::size_t>(data.labels[i])]);
-    auto pixels = data.image(row);
-    all.pixels.insert(all.pixels.end(), pixels.begin(), pixels.end());
+    append(all, data.files.empty() ? concat(input, "#", row) : data.files[i],
+           data.identities[static_cast<std::size_t>(data.labels[i])], data.image(row));
   }
 }
 
-// A folder as a data set of whatever pictures it holds: identities are not asked for.
-Dataset load_any_folder(const std::string& folder, const Preprocessing& preprocessing) {
+// A folder as a data set of whatever pictures it holds, not read yet: identities are not asked for.
+Dataset any_folder(const std::string& folder) {
   Dataset data;
   data.source = folder;
   for (const PictureFolder& found : find_pictures(folder)) {
@@ -35,27 +46,34 @@ Dataset load_any_folder(const std::string& folder, const Preprocessing& preproce
     }
     data.identities.push_back(found.name);
   }
-  load_pictures(data, load_options_for(preprocessing));
   return data;
 }
 
 }  // namespace
 
-Inputs read_inputs(const std::vector<std::string>& inputs, const std::string& rows,
-                   const Preprocessing& preprocessing) {
+Inputs read_inputs(const std::vector<std::string>& inputs, const std::string& rows, PictureReader& reader) {
   Inputs all;
+  const auto add_picture = [&](const std::string& file, const std::string& label) {
+    const std::vector<Portrait> portraits = reader.read(file);
+    for (const Portrait& portrait : portraits) append(all, file, label, portrait.image.pixels, portrait.face);
+    if (portraits.empty()) note(concat(file, ": ", reader.no_face()));
+  };
   for (const std::string& input : inputs) {
     if (input.starts_with("idx:")) {
-      append(all, input, load_for_model(input, preprocessing), rows);
-    } else if (fs::is_directory(input)) {
-      append(all, input, load_any_folder(input, preprocessing), rows);
+      append(all, input, reader.read_dataset(input), rows);
+    } else if (!fs::is_directory(input)) {
+      add_picture(input, "");
+    } else if (Dataset data = any_folder(input); reader.finds_faces()) {
+      for (const int row : chosen_rows(rows, data.size())) {
+        const auto i = static_cast<std::size_t>(row);
+        add_picture(data.files[i], data.identities[static_cast<std::size_t>(data.labels[i])]);
+      }
     } else {
-      Image image = load_picture(input, preprocessing);
-      all.names.push_back(input);
-      all.labels.emplace_back();
-      all.pixels.insert(all.pixels.end(), image.pixels.begin(), image.pixels.end());
+      load_pictures(data, load_options_for(reader.preprocessing()));
+      append(all, input, data, rows);
     }
   }
+  if (all.size() == 0) throw InputError(concat(inputs.front(), ": ", reader.no_face()));
   return all;
 }
 

@@ -50,13 +50,7 @@ Data split(const Dataset& all, const TrainFlags& options) {
   return {std::move(rest), std::move(held_out)};
 }
 
-// `base`: the model to go on from; may be null.
-LoadOptions load_options(const TrainFlags& options, const Model* base) {
-  if (base != nullptr) {
-    LoadOptions load = load_options_for(base->info.preprocessing);
-    load.limit = options.limit;
-    return load;
-  }
+LoadOptions load_options(const TrainFlags& options) {
   LoadOptions load;
   load.quiet = !terminal_on_stderr();
   load.channels = options.channels;
@@ -76,9 +70,12 @@ LoadOptions load_options(const TrainFlags& options, const Model* base) {
   return load;
 }
 
-Data load_data(const TrainFlags& options, const Model* base) {
-  LoadOptions load = load_options(options, base);
-  Dataset all = load_dataset(options.data, load);
+// `reader`: of the model to go on from; may be null.
+Data load_data(const TrainFlags& options, PictureReader* reader) {
+  LoadOptions load;
+  if (reader == nullptr) load = load_options(options);
+  Dataset all =
+      reader != nullptr ? reader->read_dataset(options.data, options.limit) : load_dataset(options.data, load);
   if (!options.identities.empty()) all = all.only(options.identities);
   std::optional<std::string> validation = test_half(options.data);
   if (!options.validation.empty()) validation = options.validation;
@@ -86,7 +83,8 @@ Data load_data(const TrainFlags& options, const Model* base) {
   load.height = all.height;
   load.width = all.width;
   load.channels = all.channels;
-  Dataset other = load_dataset(*validation, load);
+  Dataset other =
+      reader != nullptr ? reader->read_dataset(*validation, options.limit) : load_dataset(*validation, load);
   if (!options.identities.empty() && options.validation.empty()) other = other.only(options.identities);
   return {std::move(all), std::move(other)};
 }
@@ -191,8 +189,12 @@ int train(const TrainFlags& options) {
 
   auto device = options.device.open();
   std::optional<Model> base;
-  if (!options.from.empty()) base = Model::load(options.from, *device);
-  Data data = load_data(options, base ? &*base : nullptr);
+  std::optional<PictureReader> reader;
+  if (!options.from.empty()) {
+    base = Model::load(options.from, *device);
+    reader.emplace(*base, options.from, options.faces);
+  }
+  Data data = load_data(options, reader ? &*reader : nullptr);
   if (options.overfit) data.validation = data.training = one_batch(data.training, options);
   if (options.quarter_turns) data.training = data.training.with_quarter_turns();
   Model model = start_model(options, data.training, *device, *loss, base ? &*base : nullptr);

@@ -189,6 +189,7 @@ void TrainFlags::add_to(CLI::App& command) {
   command.add_option("--seed", this->seed, "same seed and device, same model")->capture_default_str()->group(optimizer);
 
   this->augmentation.add_to(command);
+  this->faces.add_to(command, false, false);
   command
       .add_flag("--quarter-turns", this->quarter_turns,
                 "pictures turned by 90, 180 and 270 degrees are new identities (square pictures: characters)")

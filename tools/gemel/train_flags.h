@@ -9,14 +9,15 @@
 
 #include "siamese/trainer.h"
 #include "tools/gemel/augmentation.h"
-#include "tools/gemel/command.h"
+#include "tools/gemel/faces.h"
 
 namespace gemel::cli {
 
 struct TrainFlags {
   DeviceOptions device;
+  FaceFlags faces;
   std::string data, net = "small", from, validation, output, report, size;
-  int freeze = 0;  // layers, with `from`
+  int freeze = 0;      // layers, with `from`
   double holdout = 0;  // 0: not given
   int channels = 0, limit = 0, embedding = 0;
   LossOptions loss{.name = "triplet"};

@@ -5,11 +5,13 @@ trained on, prints mean and spread.
 
     tools/results/run.py orl       DATA/orl_faces     train s1..s35, all pairs of s36..s40 (Chopra, Hadsell, LeCun 2005)
     tools/results/run.py orl-folds DATA/orl_faces     s1..s35 in five folds: train on 28 people, all pairs of the other 7
+    tools/results/run.py orl-faces DATA/orl_faces     the same people with the imported face model (--model): as it is, and
+                                                      trained further on s1..s35 with all but the last layer frozen
     tools/results/run.py omniglot  DATA/omniglot      train images_background_small1, 20-way one-shot validation_runs
     tools/results/run.py fashion   [idx:DIR]          train, verify the test half's pictures
     tools/results/run.py unseen    [idx:DIR]          train on five classes, test on the other five
 
-Options: --seeds 1,2,3  --device cpu  --gemel build/gemel  --out out/results  --json FILE. Each experiment's flags stand in
+Options: --seeds 1,2,3  --model faces.safetensors  --device cpu  --gemel build/gemel  --out out/results  --json FILE. Each experiment's flags stand in
 EXPERIMENTS below; the commands are printed as they are run.
 """
 import argparse
@@ -29,6 +31,9 @@ EXPERIMENTS = {
     # All pairs of a batch; moved, turned and noisy pictures in their own light, which tells people of this set apart.
     "orl": f"--net {HERE}/orl.net --channels 1 --loss contrastive-all --p 14 --k 5 --steps 300"
     " --rotate 15 --scale 0.8:1.2 --shift 5 --noise 0.1",
+    # Few numbers to train, on embeddings that know faces: small steps.
+    "orl-faces": "--min-face 40 --freeze -1 --loss contrastive-all --margin 0.9 --p 35 --k 4 --steps 100 --lr 0.0003"
+    " --flip 0.5",
     "omniglot": f"--net {HERE}/omniglot.net --channels 1 --loss nt-xent --p 64 --k 2 --steps 1500 --lr 0.002"
     " --weight-decay 0.01 --quarter-turns --augment koch --rotate 15 --shift 3",
     "fashion": "--net small --loss triplet --p 10 --k 12 --steps 1400 --lr 0.002",
@@ -79,7 +84,8 @@ class Bench:
 
     def train(self, data, seed, *arguments):
         model = self.out / f"{self.options.experiment}-{seed}.safetensors"
-        flags = EXPERIMENTS[self.options.experiment.split("-")[0]].split()
+        name = self.options.experiment
+        flags = EXPERIMENTS[name if name in EXPERIMENTS else name.split("-")[0]].split()
         summary = json.loads(self.gemel("train", data, *flags, *arguments, "--seed", seed, "-o", model, "--json"))
         self.note("training seconds", summary["seconds"])
         return model
@@ -87,12 +93,12 @@ class Bench:
     def note(self, name, value):
         self.figures.setdefault(name, []).append(value)
 
-    def verification(self, model, data, *arguments):
+    def verification(self, model, data, *arguments, what=""):
         found = json.loads(self.gemel("eval", model, data, *arguments, "--json"))
-        self.note("AUC", found["auc"])
-        self.note("EER %", 100 * found["eer"])
-        self.note("TAR at FAR 1 %, %", 100 * found["tar_at_far_1e-2"])
-        self.note("recall@1 %", 100 * found["recall_at_1"])
+        self.note(what + "AUC", found["auc"])
+        self.note(what + "EER %", 100 * found["eer"])
+        self.note(what + "TAR at FAR 1 %, %", 100 * found["tar_at_far_1e-2"])
+        self.note(what + "recall@1 %", 100 * found["recall_at_1"])
 
 
 def orl(bench, folder):
@@ -110,6 +116,19 @@ def orl_folds(bench, folder):
         test = people(folder, held, bench.out / f"orl_from_{first}")
         for seed in bench.options.seeds:
             bench.verification(bench.train(training, seed, "--val", training), test)
+
+
+def orl_faces(bench, folder):
+    model = bench.options.model
+    if not model:
+        fail("orl-faces wants --model, the imported face model: tools/get_face_model.sh faces.safetensors")
+    training = people(folder, range(1, 36), bench.out / "orl_train")
+    test = people(folder, range(36, 41), bench.out / "orl_test")
+    looking = ("--min-face", "40")  # these pictures are 92 x 112
+    bench.verification(model, test, *looking, what="imported: ")
+    for seed in bench.options.seeds:
+        own = bench.train(training, seed, "--from", model, "--val", training)
+        bench.verification(own, test, *looking, what="trained further: ")
 
 
 def omniglot(bench, folder):
@@ -137,6 +156,7 @@ def main():
     parser.add_argument("experiment", choices=[*EXPERIMENTS, "orl-folds"])
     parser.add_argument("data", nargs="?")
     parser.add_argument("--seeds", default="1,2,3", type=lambda text: [int(word) for word in text.split(",")])
+    parser.add_argument("--model", help="orl-faces: what tools/get_face_model.sh made")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--gemel", default=ROOT / "build" / "gemel")
     parser.add_argument("--out", default=ROOT / "out" / "results")
