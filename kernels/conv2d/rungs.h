@@ -32,5 +32,8 @@ std::span<const Conv2dRung> conv2d_rungs();
 namespace cuda {
 std::span<const Conv2dRung> conv2d_rungs();
 }
+namespace check {
+std::span<const Conv2dRung> conv2d_rungs();
+}
 
 }  // namespace gemel

@@ -33,5 +33,8 @@ std::span<const LinearRung> linear_rungs();
 namespace cuda {
 std::span<const LinearRung> linear_rungs();
 }
+namespace check {
+std::span<const LinearRung> linear_rungs();
+}
 
 }  // namespace gemel

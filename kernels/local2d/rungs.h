@@ -32,5 +32,8 @@ std::span<const Local2dRung> local2d_rungs();
 namespace cuda {
 std::span<const Local2dRung> local2d_rungs();
 }
+namespace check {
+std::span<const Local2dRung> local2d_rungs();
+}
 
 }  // namespace gemel

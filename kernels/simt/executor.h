@@ -26,7 +26,9 @@
 #endif
 #endif
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(GEMEL_SIMT_CHECK)
+// Compiled for the thread sanitizer, and run without it (kernels/simt/check/).
+#elif defined(__SANITIZE_THREAD__)
 #define GEMEL_SIMT_TSAN 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)

@@ -2,7 +2,7 @@
 //
 // The functions that code compiled with -fsanitize=thread calls (LLVM's and GCC's thread sanitizers share the names), ours
 // in place of the sanitizer's library; and what the kernels' calls of memcpy, memset and memmove are renamed to
-// (tools/check_objects.sh says why).
+// (CMakeLists.txt): those the sanitizer's library would have replaced by itself.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
