@@ -238,6 +238,7 @@ Hop arrive_at_collective(const Collective& what, unsigned mask, void* argument, 
     bool agree = true;
     for_each_lane(lanes, [&](int i) { agree &= warp.mask[i] == lanes && warp.collective[i] == &what; });
     if (agree) [[likely]] {
+      if constexpr (kChecked) instrument::begin_lanes_meet();
       what.run(warp.argument, lanes);
       if constexpr (kChecked) instrument::lanes_met(me >> 5, lanes, lanes == (warp.exists & ~warp.ended), what.name);
       warp.in_collective &= ~lanes;

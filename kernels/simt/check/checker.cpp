@@ -216,6 +216,8 @@ void check(Checker& c, const Access& a) {
   access_else(c, a);
 }
 
+bool watched(const Checker& c) { return c.options.faults || c.options.counters; }
+
 }  // namespace
 
 void access(const void* address, unsigned bytes, Act act, const void* return_address) {
@@ -268,14 +270,17 @@ void begin_block(std::uint64_t, Extent index) {
   Checker& c = checker();
   c.block_index = index;
   c.clocks.begin_block();
-  watching = c.options.faults || c.options.counters;
+  watching = watched(c);
 }
 
 void end_block() { watching = false; }
 
 void barrier_released() { checker().clocks.barrier(); }
 
+void begin_lanes_meet() { watching = false; }
+
 void lanes_met(int warp, unsigned lanes, bool, const char* what) {
+  watching = watched(checker());
   if (std::strcmp(what, "__syncwarp") == 0) checker().clocks.meet(warp, lanes);
 }
 

@@ -35,6 +35,7 @@ void end_block();
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit int current_thread;
 
 void barrier_released();  // all threads of the block have met
+void begin_lanes_meet();  // until lanes_met, what is touched is the executor's doing
 // The lanes have met in the warp function `what`; `whole_warp`: no other lane of the warp is alive or to come.
 void lanes_met(int warp, unsigned lanes, bool whole_warp, const char* what);
 // The block cannot go on.

@@ -7,8 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -89,7 +92,10 @@ std::uint32_t code_address(const void* return_address) {
   return address > p.begin && address < p.end ? static_cast<std::uint32_t>(address - p.base) : 0;
 }
 
-std::string in_tree(const std::string& path) {
+std::string in_tree(const std::string& named) {
+  // Compiled through a relative path, a file is "TREE/build/../kernels/...", or "../kernels/..." from the build folder.
+  std::string path = std::filesystem::path(named).lexically_normal().string();
+  while (path.compare(0, 3, "../") == 0) path.erase(0, 3);
   const std::size_t root = std::strlen(tree_root());
   return path.compare(0, root, tree_root()) == 0 && path.size() > root + 1 ? path.substr(root + 1) : path;
 }
