@@ -48,6 +48,18 @@ std::string state_of(const Worker& w, int thread, const char* arriving, Site sit
   return warp.fresh & bit ? "not begun" : "ready";
 }
 
+void tell_instrument(const Worker& w, Fault fault, const std::string& what, bool arriving, Site site) {
+  const auto waits = [&](int thread) {
+    const Warp& warp = w.warps[thread >> 5];
+    return ((fault == Fault::barrier ? warp.at_barrier : warp.in_collective) >> (thread & 31) & 1) != 0;
+  };
+  int first = 0;
+  while (first < w.threads && !waits(first)) ++first;
+  std::optional<instrument::Waiting> against;
+  if (arriving && fault == Fault::barrier) against = {w.barrier.file, w.barrier.line, first};
+  instrument::stuck(fault == Fault::mask, {site.file, site.line, arriving ? w.current : first}, against, what);
+}
+
 // `arriving`: what the running thread calls at `site`; else `site` is where some thread waits.
 std::exception_ptr report(const Worker& w, Fault fault, const std::string& what, const char* arriving, Site site) {
   struct Group {
@@ -62,7 +74,7 @@ std::exception_ptr report(const Worker& w, Fault fault, const std::string& what,
     if (group == groups.end()) group = groups.insert(group, {state, {}});
     group->threads.push_back(thread);
   }
-  if constexpr (kChecked) instrument::stuck(fault == Fault::mask, site.file, site.line, what);
+  if constexpr (kChecked) tell_instrument(w, fault, what, arriving != nullptr, site);
   std::string text = kernel_name(w.launch->kernel) + ", block (" + std::to_string(blockIdx.x) + ", " +
                      std::to_string(blockIdx.y) + ", " + std::to_string(blockIdx.z) + "): " + what;
   for (std::size_t i = 0; i < groups.size(); ++i) {

@@ -114,16 +114,17 @@ void for_each_word(std::size_t offset, unsigned bytes, Visit visit) {
   }
 }
 
-void check_races(Checker& c, const Access& a, Cell* cells, std::size_t offset, const char* space) {
+void check_races(Checker& c, const Access& a, Cell* cells, std::size_t offset, bool shared) {
   bool told = false;  // once for an access, however many words
   const Stamp now = c.clocks.now(current_thread, a.pc, 0, a.act == Act::atomic);
   for_each_word(offset, a.bytes, [&](std::size_t word, std::uint8_t bytes) {
     Stamp stamp = now;
     stamp.bytes = bytes;
+    if (shared) forget_other_blocks(cells[word], now.block);
     const Conflict conflict = enter(cells[word], stamp, a.act != Act::read, c.clocks);
     if (!conflict.found || told) return;
     told = true;
-    complain_of_race(c, a, conflict, space);
+    complain_of_race(c, a, conflict, shared ? "shared memory" : "device memory");
   });
 }
 
@@ -158,7 +159,7 @@ void access_shared(Checker& c, const Access& a) {
       });
     }
   }
-  check_races(c, a, c.shared_cells.data(), offset, "shared memory");
+  check_races(c, a, c.shared_cells.data(), offset, true);
 }
 
 void access_global(Checker& c, const Access& a) {
@@ -184,7 +185,7 @@ void access_global(Checker& c, const Access& a) {
   } else {
     std::memset(written, 1, a.bytes);
   }
-  check_races(c, a, reinterpret_cast<Cell*>(buffer->cells.data()), offset, "device memory");
+  check_races(c, a, reinterpret_cast<Cell*>(buffer->cells.data()), offset, false);
 }
 
 // What is neither local, nor shared, nor device memory.
@@ -204,6 +205,8 @@ void access_else(Checker& c, const Access& a) {
 
 void check(Checker& c, const Access& a) {
   if (c.stacks.holds(a.address)) return;
+  const bool shared = c.shared.holds(a.address);
+  if (!shared && !c.memory.holds(a.address)) return access_else(c, a);
   if (reinterpret_cast<std::uintptr_t>(a.address) % a.bytes != 0) {
     complain(c, Kind::misaligned, a, [&] {
       const unsigned off = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(a.address) % a.bytes);
@@ -211,9 +214,7 @@ void check(Checker& c, const Access& a) {
              std::to_string(a.bytes);
     });
   }
-  if (c.shared.holds(a.address)) return access_shared(c, a);
-  if (c.memory.holds(a.address)) return access_global(c, a);
-  access_else(c, a);
+  shared ? access_shared(c, a) : access_global(c, a);
 }
 
 bool watched(const Checker& c) { return c.options.faults || c.options.counters; }
@@ -284,12 +285,11 @@ void lanes_met(int warp, unsigned lanes, bool, const char* what) {
   if (std::strcmp(what, "__syncwarp") == 0) checker().clocks.meet(warp, lanes);
 }
 
-void stuck(bool in_warp_function, const char* file, int line, std::string_view why) {
+void stuck(bool in_warp_function, Waiting at, std::optional<Waiting> against, std::string_view why) {
   Checker& c = checker();
-  Spot at = here(c, 0);
-  at.file = file;
-  at.line = line;
-  c.reports.add(in_warp_function ? Kind::warp_mask : Kind::barrier, c.launch.kernel, at, nullptr,
+  const auto spot = [&](const Waiting& w) { return Spot{0, w.file, w.line, c.block_index, w.thread}; };
+  const Spot second = against ? spot(*against) : Spot{};
+  c.reports.add(in_warp_function ? Kind::warp_mask : Kind::barrier, c.launch.kernel, spot(at), against ? &second : nullptr,
                 [&] { return "finds that the block cannot go on: " + std::string(why); });
 }
 

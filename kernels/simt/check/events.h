@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace gemel::instrument {
@@ -38,7 +39,11 @@ void barrier_released();  // all threads of the block have met
 void begin_lanes_meet();  // until lanes_met, what is touched is the executor's doing
 // The lanes have met in the warp function `what`; `whole_warp`: no other lane of the warp is alive or to come.
 void lanes_met(int warp, unsigned lanes, bool whole_warp, const char* what);
-// The block cannot go on.
-void stuck(bool in_warp_function, const char* file, int line, std::string_view why);
+struct Waiting {
+  const char* file;
+  int line, thread;
+};
+// The block cannot go on; `against`: where another thread waits, if that is elsewhere.
+void stuck(bool in_warp_function, Waiting at, std::optional<Waiting> against, std::string_view why);
 
 }  // namespace gemel::instrument

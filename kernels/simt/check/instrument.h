@@ -47,7 +47,7 @@ struct Report {
   std::string kernel;
   std::string what;  // what the thread does: "reads shared memory that nobody wrote"
   Place at;
-  std::optional<Place> against;  // of a race: the earlier access
+  std::optional<Place> against;  // of a race: the earlier access; of two barriers: the other
   std::uint64_t times = 1;       // the same two lines did it; `at` and `against` are the first
 
   // One line: "kernels/a.cu:12: race: reads shared memory ... (thread 3 of block (0, 0, 0) of a_kernel; 31 times)".

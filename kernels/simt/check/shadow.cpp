@@ -87,6 +87,12 @@ void keep_read(Cell& cell, Stamp now, const Clocks& clocks) {
 
 }  // namespace
 
+void forget_other_blocks(Cell& cell, std::uint32_t block) {
+  for (Stamp* stamp : {&cell.write, &cell.read[0], &cell.read[1]}) {
+    if (stamp->block != block) *stamp = {};
+  }
+}
+
 Conflict enter(Cell& cell, const Stamp& now, bool write, const Clocks& clocks) {
   Conflict conflict;
   const auto against = [&](const Stamp& earlier, bool with_write) {

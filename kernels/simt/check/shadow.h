@@ -60,6 +60,9 @@ class Clocks {
   std::uint32_t barriers_ = 0;
 };
 
+// Shared memory is each block's own: what earlier ones did at the same address is no longer of account.
+void forget_other_blocks(Cell& cell, std::uint32_t block);
+
 // Enters an access into the cell. Returns the earlier access it races with, or null.
 struct Conflict {
   bool found = false, with_write = false;

@@ -146,9 +146,9 @@ __global__ void blocks_write_kernel(Given g) {
 template <bool Sound>
 __global__ void blocks_wait_kernel(Given g) {
   if (threadIdx.x != 0) return;
-  g.out[blockIdx.x] = g.in[blockIdx.x];  // <- blocks_wait
+  g.in[blockIdx.x] = 1;  // <- blocks_wait
   const int other = Sound ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
-  g.out[kThreads + blockIdx.x] = g.out[other];  // <- blocks_wait
+  g.out[blockIdx.x] = g.in[other];  // <- blocks_wait
 }
 
 template <bool Sound>
@@ -252,7 +252,7 @@ __global__ void early_return_kernel(Given g) {
 template <bool Sound>
 __global__ void two_barriers_kernel(Given g) {
   if (Sound || threadIdx.x < 32) {
-    __syncthreads();
+    __syncthreads();  // <- two_barriers
   } else {
     __syncthreads();  // <- two_barriers
   }
