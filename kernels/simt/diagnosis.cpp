@@ -99,8 +99,8 @@ Site waiting_at(const Worker& w, bool in_collective) {
 }  // namespace
 
 std::exception_ptr diagnose_divergent_barrier(const Worker& w, Site site) {
-  return report(w, Fault::barrier, "threads are at different barriers; all threads of a block must meet at the same", "a barrier",
-                site);
+  return report(w, Fault::barrier, "threads are at different barriers; all threads of a block must meet at the same",
+                "a barrier", site);
 }
 
 std::exception_ptr diagnose_mask(const Worker& w, const Collective& what, unsigned mask, Site site) {
@@ -126,22 +126,24 @@ std::exception_ptr diagnose(const Worker& w) {
     for (int lane = 0; lane < 32; ++lane) {
       if (!(warp.in_collective >> lane & 1)) continue;
       if (warp.mask[lane] & warp.ended) {
-        return report(w, Fault::mask, std::string(warp.collective[lane]->name) + " names lanes that have ended", nullptr,
-                      warp.site[lane]);
+        return report(w, Fault::mask, std::string(warp.collective[lane]->name) + " names lanes that have ended",
+                      nullptr, warp.site[lane]);
       }
       for (int other = 0; other < lane; ++other) {
         const bool named = (warp.mask[lane] >> other & 1) && (warp.mask[other] >> lane & 1);
         if (!named || !(warp.in_collective >> other & 1)) continue;
         if (warp.mask[other] != warp.mask[lane] || warp.collective[other] != warp.collective[lane]) {
-          return report(w, Fault::mask, "lanes of a warp wait for each other with different masks or in different functions",
-                        nullptr, warp.site[lane]);
+          return report(w, Fault::mask,
+                        "lanes of a warp wait for each other with different masks or in different functions", nullptr,
+                        warp.site[lane]);
         }
       }
     }
   }
   if (collective && barrier) {
-    return report(w, Fault::barrier, "some threads wait at a barrier, others in a warp function for lanes that do not come",
-                  nullptr, waiting_at(w, true));
+    return report(w, Fault::barrier,
+                  "some threads wait at a barrier, others in a warp function for lanes that do not come", nullptr,
+                  waiting_at(w, true));
   }
   if (collective) {
     return report(w, Fault::mask, "deadlock: lanes wait for each other", nullptr, waiting_at(w, true));

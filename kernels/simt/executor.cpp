@@ -409,7 +409,11 @@ void run_grid(const Launch& launch) {
     begin_launch(w, launch);
     if constexpr (kChecked) {
       const dim3 &g = launch.grid, &b = launch.block;
-      instrument::begin_launch({launch.kernel, {g.x, g.y, g.z}, {b.x, b.y, b.z}, w.threads, w.stacks.bottom(0),
+      instrument::begin_launch({launch.kernel,
+                                {g.x, g.y, g.z},
+                                {b.x, b.y, b.z},
+                                w.threads,
+                                w.stacks.bottom(0),
                                 w.stacks.bottom(kMaxThreadsPerBlock)});
     }
     const std::uint64_t begin = blocks * chunk / chunks, end = blocks * (chunk + 1) / chunks;

@@ -44,9 +44,9 @@
 
 // Static shared memory: SIMT_SHARED(float, tile, [16][64]) declares `float (&tile)[16][64]` in the block's memory,
 // 16-byte aligned.  As in CUDA, one declaration is one array, however often the function that holds it is called.
-#define SIMT_SHARED(Type, name, ...)                                                                        \
-  using name##_simt_shared = Type __VA_ARGS__;                                                              \
-  [[gnu::tls_model(                                                                                         \
+#define SIMT_SHARED(Type, name, ...)                                                                                  \
+  using name##_simt_shared = Type __VA_ARGS__;                                                                        \
+  [[gnu::tls_model(                                                                                                   \
       "initial-exec")]] static thread_local constinit ::gemel::GEMEL_EXECUTOR::detail::SharedSite<name##_simt_shared> \
-      name##_simt_site{};                                                                                   \
+      name##_simt_site{};                                                                                             \
   auto& name = name##_simt_site.get()

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "kernels/queue.h"
-#include "kernels/simt/check/events.h"
+#include "kernels/simt/check/parameters.h"
 #include "kernels/simt/executor.h"
 
 namespace gemel::GEMEL_EXECUTOR {

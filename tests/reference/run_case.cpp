@@ -90,7 +90,9 @@ class GuardedBuffer {
  public:
   // `contents` is what lies between the guards at first.
   GuardedBuffer(const Memory& memory, const Bytes& contents, bool guard_in_front)
-      : memory_(&memory), guard_(memory.watched ? 0 : kGuard), front_(guard_in_front ? guard_ : 0),
+      : memory_(&memory),
+        guard_(memory.watched ? 0 : kGuard),
+        front_(guard_in_front ? guard_ : 0),
         bytes_(contents.size()) {
     Bytes all(front_ + bytes_ + guard_);
     fill_guard(all.data(), front_);
@@ -179,8 +181,8 @@ Outcome run_case(const OpCase& c, const Kernels& kernels, Queue queue, const Mem
   // No guard in front of the scratch: it is aligned like the memory itself.
   Bytes scratch_contents(c.scratch ? c.scratch(kernels) : 0);
   fill_guard(scratch_contents.data(), scratch_contents.size());
-  const GuardedBuffer scratch = memory.watched ? GuardedBuffer(memory, scratch_contents.size())
-                                               : GuardedBuffer(memory, scratch_contents, false);
+  const GuardedBuffer scratch =
+      memory.watched ? GuardedBuffer(memory, scratch_contents.size()) : GuardedBuffer(memory, scratch_contents, false);
   queue.scratch = {scratch.data(), scratch.bytes()};
 
   c.run(kernels, queue, buffers);

@@ -62,9 +62,12 @@ struct Checker {
   Reports reports;
 };
 
+// Made at first use and never unmade: device buffers of static duration are released after it would have been.
+Checker* made = nullptr;
 Checker& checker() {
-  static Checker instance;
-  return instance;
+  if (made == nullptr) [[unlikely]]
+    made = new Checker;
+  return *made;
 }
 
 struct Access {
@@ -97,9 +100,9 @@ void complain_of_race(Checker& c, const Access& a, const Conflict& conflict, con
   const Spot against{earlier.pc, nullptr, 0, index_of_block(c, earlier.block), earlier.thread};
   c.reports.add(Kind::race, c.launch.kernel, here(c, a.pc), &against, [&] {
     const char* theirs = earlier.atomic ? "changed atomically" : conflict.with_write ? "wrote" : "read";
-    const char* missing = earlier.block != c.clocks.block()                ? "by another block of the same launch"
+    const char* missing = earlier.block != c.clocks.block()            ? "by another block of the same launch"
                           : earlier.thread >> 5 == current_thread >> 5 ? "with no barrier or __syncwarp between"
-                                                                           : "with no barrier between";
+                                                                       : "with no barrier between";
     return verb(a.act) + std::string(space) + " that another thread " + theirs + ", " + missing;
   });
 }
@@ -129,16 +132,17 @@ void check_races(Checker& c, const Access& a, Cell* cells, std::size_t offset, b
 }
 
 void access_shared(Checker& c, const Access& a) {
-  const auto piece = std::find_if(c.pieces.begin(), c.pieces.end(), [&](const Range& r) {
-    return r.holds(a.address) && r.holds(a.address + a.bytes - 1);
-  });
-  if (piece == c.pieces.end()) {
+  const Range* piece = c.pieces.data();
+  const Range* const end = piece + c.pieces.size();
+  while (piece != end && !(piece->holds(a.address) && piece->holds(a.address + a.bytes - 1))) ++piece;
+  if (piece == end) {
     complain(c, Kind::out_of_bounds, a, [&] {
       std::string text = amount(a.bytes) + " of shared memory outside the block's arrays";
       for (const Range& r : c.pieces) {  // the one it lies behind
         const std::ptrdiff_t at = a.address - r.begin;
         if (at >= 0 && static_cast<std::size_t>(at) < r.bytes + 64) {
-          text = amount(a.bytes) + " at byte " + std::to_string(at) + " of a shared array of " + std::to_string(r.bytes);
+          text =
+              amount(a.bytes) + " at byte " + std::to_string(at) + " of a shared array of " + std::to_string(r.bytes);
         }
       }
       return text;
@@ -194,11 +198,12 @@ void access_else(Checker& c, const Access& a) {
     return std::any_of(ranges.begin(), ranges.end(), [&](const Range& r) { return r.holds(a.address); });
   };
   if (c.statics.of_thread.holds(a.address)) return;
-  if (a.act == Act::read && (c.parameters.holds(a.address) || in(c.statics.constants) || in(c.statics.variables))) return;
+  if (a.act == Act::read && (c.parameters.holds(a.address) || in(c.statics.constants) || in(c.statics.variables)))
+    return;
   complain(c, Kind::host_memory, a, [&] {
-    const char* which = c.parameters.holds(a.address) ? "the parameters of the launch"
+    const char* which = c.parameters.holds(a.address)                        ? "the parameters of the launch"
                         : in(c.statics.variables) || in(c.statics.constants) ? "a static variable"
-                                                                              : "memory of the host";
+                                                                             : "memory of the host";
     return std::string(which);
   });
 }
@@ -289,8 +294,8 @@ void stuck(bool in_warp_function, Waiting at, std::optional<Waiting> against, st
   Checker& c = checker();
   const auto spot = [&](const Waiting& w) { return Spot{0, w.file, w.line, c.block_index, w.thread}; };
   const Spot second = against ? spot(*against) : Spot{};
-  c.reports.add(in_warp_function ? Kind::warp_mask : Kind::barrier, c.launch.kernel, spot(at), against ? &second : nullptr,
-                [&] { return "finds that the block cannot go on: " + std::string(why); });
+  c.reports.add(in_warp_function ? Kind::warp_mask : Kind::barrier, c.launch.kernel, spot(at),
+                against ? &second : nullptr, [&] { return "finds that the block cannot go on: " + std::string(why); });
 }
 
 // ---- the instrument's face

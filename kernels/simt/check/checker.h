@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/simt/check/device_memory.h"
+#include "kernels/simt/check/parameters.h"
 #include "kernels/simt/check/reports.h"
 #include "kernels/simt/check/shadow.h"
 

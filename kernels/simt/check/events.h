@@ -22,8 +22,6 @@ struct LaunchFacts {
   const char *stacks_begin, *stacks_end;
 };
 
-// Where the next launch's parameters lie: what a kernel may read though it is the host's.
-void parameters(const void* address, std::size_t bytes);
 void begin_launch(const LaunchFacts& launch);
 
 // Shared memory lies inside [arena, arena + bytes); a piece is what the block may touch of it. Both before begin_block.

@@ -43,19 +43,6 @@ void Clocks::meet(int warp, unsigned lanes) {
   }
 }
 
-Stamp Clocks::now(int thread, std::uint32_t pc, std::uint8_t bytes, bool atomic) const {
-  const Warp& warp = warps_[thread >> 5];
-  return {pc, block_, barriers_, warp.met ? warp.own[thread & 31] : 1, static_cast<std::uint16_t>(thread), bytes, atomic};
-}
-
-bool Clocks::ordered(const Stamp& earlier, const Stamp& now) const {
-  if (earlier.block != now.block) return earlier.block < first_block_;
-  if (earlier.thread == now.thread || earlier.barriers != now.barriers) return true;
-  const Warp& warp = warps_[now.thread >> 5];
-  return earlier.thread >> 5 == now.thread >> 5 && warp.met &&
-         warp.known[now.thread & 31][earlier.thread & 31] >= earlier.clock;
-}
-
 namespace {
 
 bool same_thread(const Stamp& a, const Stamp& b) { return a.block == b.block && a.thread == b.thread; }
@@ -110,7 +97,8 @@ Conflict enter(Cell& cell, const Stamp& now, bool write, const Clocks& clocks) {
   cell.written = (same_block ? cell.written : 0) | now.bytes;
   Stamp stamp = now;
   // Bytes that the same thread wrote since the last barrier are its still.
-  if (same_block && same_thread(cell.write, now) && cell.write.barriers == now.barriers) stamp.bytes |= cell.write.bytes;
+  if (same_block && same_thread(cell.write, now) && cell.write.barriers == now.barriers)
+    stamp.bytes |= cell.write.bytes;
   cell.write = stamp;
   return conflict;
 }

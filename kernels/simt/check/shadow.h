@@ -42,9 +42,19 @@ class Clocks {
   void meet(int warp, unsigned lanes);  // these lanes' accesses before are ordered before all of theirs after
 
   std::uint32_t block() const { return block_; }
-  Stamp now(int thread, std::uint32_t pc, std::uint8_t bytes, bool atomic) const;
+  Stamp now(int thread, std::uint32_t pc, std::uint8_t bytes, bool atomic) const {
+    const Warp& warp = warps_[thread >> 5];
+    const std::uint32_t clock = warp.met ? warp.own[thread & 31] : 1;
+    return {pc, block_, barriers_, clock, static_cast<std::uint16_t>(thread), bytes, atomic};
+  }
   // Whether `earlier` happened before what is stamped `now`.
-  bool ordered(const Stamp& earlier, const Stamp& now) const;
+  bool ordered(const Stamp& earlier, const Stamp& now) const {
+    if (earlier.block != now.block) return earlier.block < first_block_;
+    if (earlier.thread == now.thread || earlier.barriers != now.barriers) return true;
+    const Warp& warp = warps_[now.thread >> 5];
+    return earlier.thread >> 5 == now.thread >> 5 && warp.met &&
+           warp.known[now.thread & 31][earlier.thread & 31] >= earlier.clock;
+  }
 
  private:
   struct Warp {

@@ -287,10 +287,11 @@ void run_flat(const Given& g) {
   launch_flat<Kernel>({3, kThreads}, g);
 }
 
-#define ONE_BLOCK(name) #name, &run_one_block<name##_kernel<false>>, &run_one_block<name##_kernel<true>>
-#define BLOCKS(name) #name, &run<name##_kernel<false>>, &run<name##_kernel<true>>
-#define FLAT(name) #name, &run_flat<name##_kernel<false>>, &run_flat<name##_kernel<true>>
-#define SIZED(name, bytes) #name, &run_one_block<name##_kernel<bytes, false>>, &run_one_block<name##_kernel<bytes, true>>
+#define ONE_BLOCK(name) #name, &run_one_block < name##_kernel < false>>, &run_one_block < name##_kernel < true>>
+#define BLOCKS(name) #name, &run < name##_kernel < false>>, &run < name##_kernel < true>>
+#define FLAT(name) #name, &run_flat < name##_kernel < false>>, &run_flat < name##_kernel < true>>
+#define SIZED(name, bytes) \
+#name, &run_one_block < name##_kernel < bytes, false>>, &run_one_block < name##_kernel < bytes, true>>
 
 struct Row {
   const char* name;

@@ -119,10 +119,12 @@ TEST(Report, SaysWhoDidWhatWhere) {
   const auto reports = reports_of(race.run, {});
   ASSERT_EQ(reports.size(), 2u);  // and thread 32 reads what thread 31 wrote
   // Thread 32 is the first to write what another thread, 31, has read.
-  EXPECT_EQ(reports[0].text(), "tests/kernels/check/broken.cu:" + std::to_string(marked[0]) +
-                                   ": race in missing_barrier_kernel<false>: thread 32 of block (0, 0, 0) writes shared "
-                                   "memory that another thread read, with no barrier between (thread 31 of block (0, 0, "
-                                   "0), tests/kernels/check/broken.cu:" + std::to_string(marked[1]) + ") [32 times]");
+  EXPECT_EQ(reports[0].text(),
+            "tests/kernels/check/broken.cu:" + std::to_string(marked[0]) +
+                ": race in missing_barrier_kernel<false>: thread 32 of block (0, 0, 0) writes shared "
+                "memory that another thread read, with no barrier between (thread 31 of block (0, 0, "
+                "0), tests/kernels/check/broken.cu:" +
+                std::to_string(marked[1]) + ") [32 times]");
 }
 
 TEST(Options, ReportNothingWhenTurnedOff) {
