@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The matrix products of the `cpu` device, on the layers of `small` and `lenet`, the 3x3 convolution 64 -> 64 at 14x14
-// and DeepFace's locally connected layers: forward, input gradient and filter gradient, in GFLOP/s and as a share of the
-// multiply-add peak measured in this run. Only the operations of the formula count, not those on padding. Locally
-// connected layers also in GB/s of the least traffic: each input read, each output written once. Threads: GEMEL_THREADS.
-// Instruction set: GEMEL_CPU_ISA.
+// The matrix products of the `cpu` device, on the layers of `small` and `lenet`, the 3x3 convolution 64 -> 64 at 14x14,
+// the face detector and DeepFace's locally connected layers: forward, input gradient and filter gradient, in GFLOP/s
+// and as a share of the multiply-add peak measured in this run. Only the operations of the formula count, not those on
+// padding. Locally connected layers also in GB/s of the least traffic: each input read, each output written once.
+// Threads: GEMEL_THREADS. Instruction set: GEMEL_CPU_ISA.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -165,6 +165,15 @@ void add_benchmarks() {
       {"lenet/5x5_1_to_20_28x28_pool_batch128", {{128, 28, 28, 1, 20, 5, 5}, false, true}},
       {"lenet/5x5_20_to_50_12x12_pool_batch128", {{128, 12, 12, 20, 50, 5, 5}, false, true}},
   };
+  // The face detector on a tile of 1045x925 pixels; it is never trained.
+  const NamedBlock detector[] = {
+      {"5x5_stride2_3_to_16_1045x925_relu", {{1, 1045, 925, 3, 16, 5, 5, 2, 2}, true, false}},
+      {"5x5_stride2_16_to_32_521x461_relu", {{1, 521, 461, 16, 32, 5, 5, 2, 2}, true, false}},
+      {"5x5_stride2_32_to_32_259x229_relu", {{1, 259, 229, 32, 32, 5, 5, 2, 2}, true, false}},
+      {"5x5_32_to_45_128x113_relu", {{1, 128, 113, 32, 45, 5, 5, 1, 1, 2, 2}, true, false}},
+      {"5x5_45_to_45_128x113_relu", {{1, 128, 113, 45, 45, 5, 5, 1, 1, 2, 2}, true, false}},
+      {"9x9_45_to_1_128x113", {{1, 128, 113, 45, 1, 9, 9, 1, 1, 4, 4}, false, false}},
+  };
   const auto add = [](const std::string& name, auto run, const auto& shape) {
     for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
       benchmark::RegisterBenchmark((name + "/" + kPassNames[static_cast<int>(pass)]).c_str(), run, shape, pass)
@@ -174,6 +183,12 @@ void add_benchmarks() {
   };
   for (const NamedConv& c : convolutions) add(std::string("conv2d/") + c.name, conv2d, c.shape);
   for (const NamedBlock& b : blocks) add(std::string("block/") + b.name, block, b.block);
+  for (const NamedBlock& b : detector) {
+    benchmark::RegisterBenchmark((std::string("block/detector/") + b.name + "/fprop").c_str(), block, b.block,
+                                 Pass::fprop)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+  }
   for (const int n : {1, 32, 128}) {
     const NamedConv locals[] = {{"L4_9x9_16_to_16_63x63", {n, 63, 63, 16, 16, 9, 9}},
                                 {"L5_7x7_stride2_16_to_16_55x55", {n, 55, 55, 16, 16, 7, 7, 2, 2}},

@@ -203,6 +203,7 @@ struct Kernels {
   void (*image_resize)(Queue, const ResizeShape&, const std::uint8_t* image, std::uint8_t* y);
   // Writes the picture's pixels that lie on the canvas y, normalised; the rest of y stays as it is.
   void (*image_place)(Queue, const PlaceShape&, const std::uint8_t* image, float* y);
+
   // ---- faces in one photograph of bytes (H,W,C). y, chips as their shapes say; what lies outside of a picture is 0.
   void (*image_halve)(Queue, const HalveShape&, const std::uint8_t* image, std::uint8_t* y);
   // maps (n,2,3) -> chips (n,out_h,out_w,C)

@@ -193,7 +193,7 @@ struct PlaceShape {
 // (1 4 6 4 1)^T (1 4 6 4 1) / 256 of the part's pixels (2i .. 2i+4, 2j .. 2j+4), rounded down: dlib's pyramid_down<2>
 // (dlib/image_transforms/image_pyramid.h). The part's pixel p is out's pixel (p - 2) / 2.
 struct HalveShape {
-  int h, w, c;
+  int h, w, c;                   // c: 1..4
   int top, left, rows, columns;  // the part, inside of the picture; at least 5x5
   constexpr int out_h() const { return (rows - 3) / 2; }
   constexpr int out_w() const { return (columns - 3) / 2; }
@@ -209,7 +209,7 @@ struct ChipShape {
 
 // A cascade of regression trees (Kazemi, Sullivan 2014, sec. 2), in device memory. The trees of a stage are complete,
 // their nodes in breadth-first order, and go left where the grey value at the pair's first place exceeds that at its
-// second by more than the threshold.
+// second by more than the threshold. Shapes are f32, rounded after each step; leaves are added in their order.
 struct Cascade {
   int points, stages, trees, depth, features;
   const float* mean_shape;      // (points,2): x, y in the box, whose corners are (0,0) and (1,1)

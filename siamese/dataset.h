@@ -21,8 +21,8 @@ struct Image {
 };
 
 // Decodes PNG, JPEG, binary PGM/PPM, BMP. channels: 1 (luma, ITU-R BT.601), 3, or 0 = as in the file (grey, or RGB;
-// alpha is composed over white). EXIF orientation is not applied. Throws InputError naming the file: missing, empty,
-// truncated, damaged, not an image, or larger than 64 megapixels by its header.
+// alpha is composed over white); upright, as EXIF data tell (siamese/exif.h). Throws InputError naming the file: missing,
+// empty, truncated, damaged, not an image, or larger than 64 megapixels by its header.
 Image read_image(const std::filesystem::path& file, int channels);
 
 // Resamples to height x width with a triangle filter (stb_image_resize): bilinear where it enlarges, a weighted average

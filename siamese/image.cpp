@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Pictures from files. stb_image decodes PNG, JPEG and BMP; binary PGM and PPM are read here, because stb_image 2.27 hands
-// out uninitialised memory for a PNM file cut short and does not scale a maxval other than 255. stb notices a JPEG file
-// without its end, but neither a BMP file cut short nor a wrong PNG checksum: these are checked before decoding.
+// Pictures from files. stb_image decodes PNG and BMP, libjpeg JPEG; binary PGM and PPM are read here, because stb_image
+// 2.27 hands out uninitialised memory for a PNM file cut short and does not scale a maxval other than 255. stb notices
+// neither a BMP file cut short nor a wrong PNG checksum: these are checked before decoding.
 #include "siamese/image.h"
 
 #include <stb/stb_image.h>
@@ -19,6 +19,8 @@
 #include <string_view>
 
 #include "engine/error.h"
+#include "siamese/exif.h"
+#include "siamese/jpeg.h"
 
 namespace gemel {
 namespace {
@@ -58,6 +60,7 @@ bool starts_with(Bytes bytes, std::string_view magic) {
 }
 constexpr std::string_view kPngMagic{"\x89PNG\r\n\x1a\n", 8};
 
+bool is_jpeg(Bytes bytes) { return starts_with(bytes, "\xFF\xD8"); }
 bool is_pnm(Bytes bytes) { return starts_with(bytes, "P5") || starts_with(bytes, "P6"); }
 
 void check_size(const fs::path& file, std::int64_t width, std::int64_t height) {
@@ -164,7 +167,7 @@ std::optional<StbHeader> stb_header(Bytes bytes) {
 
 // Why stb cannot read a file's header.
 [[noreturn]] void fail_header(const fs::path& file, Bytes bytes) {
-  if (starts_with(bytes, kPngMagic) || starts_with(bytes, "\xFF\xD8") || starts_with(bytes, "BM")) {
+  if (starts_with(bytes, kPngMagic) || starts_with(bytes, "BM")) {
     fail(file, concat("the picture's header is damaged (", stbi_failure_reason(), ")"));
   }
   if (starts_with(bytes, "P2") || starts_with(bytes, "P3")) {
@@ -187,12 +190,28 @@ void compose_over_white(const std::uint8_t* from, int channels, std::vector<std:
   }
 }
 
-Image decode_with_stb(const fs::path& file, Bytes bytes) {
-  const std::optional<StbHeader> header = stb_header(bytes);
-  if (!header) fail_header(file, bytes);
-  check_size(file, header->width, header->height);
+// Size and channels as they are stored, without pixels.
+Image stored_header(const fs::path& file, Bytes bytes) {
+  Image image;
+  if (is_jpeg(bytes)) {
+    try {
+      image = jpeg_header(bytes);
+    } catch (const Error& error) {
+      fail(file, concat("the picture's header is damaged (", error.what(), ")"));
+    }
+  } else {
+    const std::optional<StbHeader> header = stb_header(bytes);
+    if (!header) fail_header(file, bytes);
+    image = {header->height, header->width, header->components <= 2 ? 1 : 3, {}};
+  }
+  check_size(file, image.width, image.height);
+  return image;
+}
+
+Image read_with_stb(const fs::path& file, Bytes bytes) {
+  const Image header = stored_header(file, bytes);
   const char* damage = starts_with(bytes, kPngMagic) ? png_damage(bytes)
-                       : starts_with(bytes, "BM")    ? bmp_damage(bytes, header->width, header->height)
+                       : starts_with(bytes, "BM")    ? bmp_damage(bytes, header.width, header.height)
                                                      : nullptr;
   if (damage != nullptr) fail(file, damage);
   Image image;
@@ -211,6 +230,15 @@ Image decode_with_stb(const fs::path& file, Bytes bytes) {
   return image;
 }
 
+Image read_jpeg(const fs::path& file, Bytes bytes) {
+  stored_header(file, bytes);  // before memory is taken for what it claims
+  try {
+    return decode_jpeg(bytes);
+  } catch (const Error& error) {
+    fail(file, concat("the picture is damaged or cut short (", error.what(), "); copy or replace it"));
+  }
+}
+
 }  // namespace
 
 bool has_image_ending(const fs::path& file) {
@@ -227,19 +255,22 @@ Image read_image_header(const fs::path& file) {
     const PnmHeader header = read_pnm_header(file, bytes);
     return {header.height, header.width, header.channels, {}};
   }
-  std::optional<StbHeader> header = stb_header(bytes);
-  if (!header) {  // a JPEG's size may stand behind a large thumbnail or colour profile
+  Image header;
+  try {
+    header = stored_header(file, bytes);
+  } catch (const InputError&) {  // a JPEG's size may stand behind a large thumbnail or colour profile
     bytes = read_bytes(file, kMaxFileBytes);
-    header = stb_header(bytes);
+    header = stored_header(file, bytes);
   }
-  if (!header) fail_header(file, bytes);
-  check_size(file, header->width, header->height);
-  return {header->height, header->width, header->components <= 2 ? 1 : 3, {}};
+  if (exif_orientation(bytes) >= 5) std::swap(header.width, header.height);
+  return header;
 }
 
 Image read_image(const fs::path& file, int channels) {
   const std::vector<std::uint8_t> bytes = read_bytes(file, kMaxFileBytes);
-  return to_channels(is_pnm(bytes) ? decode_pnm(file, bytes) : decode_with_stb(file, bytes), channels);
+  if (is_pnm(bytes)) return to_channels(decode_pnm(file, bytes), channels);
+  const Image stored = is_jpeg(bytes) ? read_jpeg(file, bytes) : read_with_stb(file, bytes);
+  return to_channels(upright(stored, exif_orientation(bytes)), channels);
 }
 
 Image to_channels(Image image, int channels) {

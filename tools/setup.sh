@@ -6,7 +6,7 @@
 # Asks for nothing, installs nothing that is there. Needs root or sudo only when something is missing.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libcli11-dev nlohmann-json3-dev)
+packages=(g++ cmake ninja-build zlib1g-dev libstb-dev libjpeg-dev libexif-dev libcli11-dev nlohmann-json3-dev)
 for group in "$@"; do
   case $group in
     test) packages+=(libgtest-dev libbenchmark-dev binutils python3 clang-format dataset-fashion-mnist) ;;

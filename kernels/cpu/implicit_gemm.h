@@ -66,6 +66,50 @@ GEMEL_INLINE void multiply_pixels(const float* x, const Pixels& pixels, const Ta
   }
 }
 
+// The same for a few filters w (n,depth) as they are: lanes run along the taps, not over the filters, of which most would
+// be none. A run's last vector moves back to end with it; what it reads a second time counts as 0.
+constexpr bool is_narrow(int n, int run) { return 4 * n <= kLanes && run >= 4 * kLanes; }
+
+template <class Epilogue>
+GEMEL_INLINE void multiply_pixels_narrow(const float* x, const Pixels& pixels, const Taps& taps, const float* w, int n,
+                                         const Epilogue& epilogue) {
+  constexpr int kGroup = Epilogue::kGroup, kRows = 8;
+  static_assert(kRows % kGroup == 0);
+  const Panel panel = panel_at(n, 0);
+  const int whole = taps.run / kLanes * kLanes, last = taps.run - kLanes;
+  IntVec<kLanes> fresh{};
+  for (int e = 0; e < kLanes; ++e) fresh[e] = last + e >= whole ? -1 : 0;
+  for (int first = 0; first < pixels.count; first += kRows) {
+    const float* a[kRows];
+    GEMEL_UNROLL for (int i = 0; i < kRows; ++i) a[i] = x + pixels.in[min(first + i, pixels.count - 1)];
+    float sums[kRows][kLanes] = {};
+    for (int f = 0; f < n; ++f) {
+      Vec<kLanes> c[kRows] = {};
+      for (int r = 0; r < taps.rows; ++r) {
+        const float* const b = w + (static_cast<std::ptrdiff_t>(f) * taps.rows + r) * taps.run;
+        const std::ptrdiff_t row = r * taps.pitch;
+        for (int k = 0; k < whole; k += kLanes) {
+          const Vec<kLanes> v = load(b + k);
+          GEMEL_UNROLL for (int i = 0; i < kRows; ++i) c[i] += load(a[i] + row + k) * v;
+        }
+        if (whole == taps.run) continue;
+        const Vec<kLanes> v = load(b + last);
+        GEMEL_UNROLL for (int i = 0; i < kRows; ++i) {
+          const Vec<kLanes> t = load(a[i] + row + last);
+          c[i] += (fresh ? t : Vec<kLanes>{}) * v;
+        }
+      }
+      GEMEL_UNROLL for (int i = 0; i < kRows; ++i) sums[i][f] = sum_lanes(c[i]);
+    }
+    GEMEL_UNROLL for (int i = 0; i < kRows; i += kGroup) {
+      if (first + i >= pixels.count) break;
+      Vec<kLanes> group[kGroup][1];
+      GEMEL_UNROLL for (int j = 0; j < kGroup; ++j) group[j][0] = load(sums[i + j]);
+      epilogue(TileSize<kLanes, 1>{}, panel, pixels.out[(first + i) / kGroup], group);
+    }
+  }
+}
+
 // Adds the bias and applies the ReLU, if there are any, and stores.
 struct StoreEpilogue {
   static constexpr int kGroup = 1;

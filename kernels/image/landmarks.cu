@@ -11,13 +11,15 @@
 //     S     += sum over trees of the leaf that v leads to
 //   y = box(S), box(u, v) = (left + u (right - left), top + v (bottom - top))
 //
-// Mapping    one block a face; 128 threads over features, then trees, then sums: coordinate by coordinate, and where
-//            there are more threads than coordinates each adds up every parts-th tree, and the parts are added in order.
-// Shared     2 shapes of doubles, partial sums, an int a tree, a byte a feature: 9 KB for 500 trees of 5 points.
-// Traffic    a stage reads 12 bytes a feature, 12 bytes a node on the way, 8 bytes a point and tree; 5 barriers.
-// Numerics   places in double: one that rounds to another pixel sends the face down another path. 4,000 or so places of a
-//            face make that dear in no way that shows.
+// Mapping    one block a face; 128 threads over features, then trees, then the leaves' numbers, which are copied to shared
+//            memory, then coordinates, each of which adds its numbers up tree by tree.
+// Shared     2 shapes, an int a tree, a byte a feature, a float a tree and coordinate of at most kChunkBytes at a time.
+// Traffic    a stage reads 12 bytes a feature, 12 bytes a node on the way, 8 bytes a point and tree; 4 barriers.
+// Numerics   shapes and places in a box are f32, rounded after every product and sum, and leaves are added in the order of
+//            their trees, as the models were trained and are used: a place that rounds to another pixel may send the face
+//            down another path. The similarity and what follows the box are double.
 // Edges      boxes may lie outside of the picture; a box or a place that is not a number reads 0.
+#include <algorithm>
 #include <string>
 
 #include "kernels/entries.h"
@@ -30,17 +32,21 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kMostFeatures = 8192, kMostTrees = 2048, kMostPoints = 256;
 
-// Where a face's working memory lies; one coordinate is one double.
+constexpr int kChunkBytes = 24 * 1024;
+
+// Where a face's working memory lies.
 struct Layout {
-  int coordinates, parts;  // 2 a point; partial sums a coordinate
-  std::size_t mean, shape, partial, leaf, value, bytes;
+  int coordinates, chunk;  // 2 a point; trees whose leaves are added up at a time
+  int mean, shape, leaf, number, value, bytes;
   explicit Layout(const Cascade& cascade)
-      : coordinates(2 * cascade.points), parts(coordinates < kThreads ? kThreads / coordinates : 1) {
+      : coordinates(2 * cascade.points),
+        chunk(std::min(cascade.trees, kChunkBytes / (coordinates * int{sizeof(float)}))) {
+    constexpr int kFloat = sizeof(float);
     mean = 0;
-    shape = mean + coordinates * sizeof(double);
-    partial = shape + coordinates * sizeof(double);
-    leaf = partial + std::size_t(parts) * coordinates * sizeof(double);
-    value = leaf + cascade.trees * sizeof(std::int32_t);
+    shape = mean + coordinates * kFloat;
+    leaf = shape + coordinates * kFloat;
+    number = leaf + cascade.trees * int{sizeof(std::int32_t)};
+    value = number + chunk * coordinates * kFloat;
     bytes = value + cascade.features;
   }
 };
@@ -59,12 +65,15 @@ __device__ __forceinline__ std::uint8_t grey_at(const Picture& image, double x, 
   return image.c == 1 ? pixel[0] : static_cast<std::uint8_t>((pixel[0] + pixel[1] + pixel[2]) / 3);
 }
 
+// The product as f32, whatever is done with it: in double it is exact.
+__device__ __forceinline__ float product(float a, float b) { return static_cast<float>(double(a) * double(b)); }
+
 // a + ib: (x, y) -> (a x - b y, b x + a y).
 struct Turn {
-  double a, b;
+  float a, b;
 };
 
-__device__ __forceinline__ Turn best_turn(int points, const double* from, const double* to) {
+__device__ __forceinline__ Turn best_turn(int points, const float* from, const float* to) {
   if (points == 1) return {1, 0};
   double from_x = 0, from_y = 0, to_x = 0, to_y = 0;
   for (int i = 0; i < points; ++i) {
@@ -86,18 +95,18 @@ __device__ __forceinline__ Turn best_turn(int points, const double* from, const 
     spread += fx * fx + fy * fy;
   }
   if (spread == 0) return {1, 0};
-  return {along / spread, across / spread};
+  return {static_cast<float>(along / spread), static_cast<float>(across / spread)};
 }
 
 __global__ void landmarks_kernel(Cascade cascade, Layout layout, Picture image, const float* __restrict__ boxes,
                                  float* __restrict__ y) {
   auto* memory = &shared_storage<unsigned char>();
-  auto* mean = reinterpret_cast<double*>(memory + layout.mean);
-  auto* shape = reinterpret_cast<double*>(memory + layout.shape);
-  auto* partial = reinterpret_cast<double*>(memory + layout.partial);
+  auto* mean = reinterpret_cast<float*>(memory + layout.mean);
+  auto* shape = reinterpret_cast<float*>(memory + layout.shape);
   auto* leaf = reinterpret_cast<std::int32_t*>(memory + layout.leaf);
+  auto* number = reinterpret_cast<float*>(memory + layout.number);
   auto* value = memory + layout.value;
-  const int thread = threadIdx.x, coordinates = layout.coordinates, parts = layout.parts;
+  const int thread = threadIdx.x, coordinates = layout.coordinates;
   const float* box = boxes + std::size_t(blockIdx.x) * 4;
   const double left = box[0], top = box[1], width = double(box[2]) - left, height = double(box[3]) - top;
   const int nodes = (1 << cascade.depth) - 1;
@@ -108,10 +117,11 @@ __global__ void landmarks_kernel(Cascade cascade, Layout layout, Picture image, 
     const Turn turn = best_turn(cascade.points, mean, shape);
     for (int k = thread; k < cascade.features; k += kThreads) {
       const std::size_t feature = std::size_t(stage) * cascade.features + k;
-      const double dx = cascade.offsets[2 * feature], dy = cascade.offsets[2 * feature + 1];
-      const double* anchor = shape + 2 * cascade.anchors[feature];
-      value[k] = grey_at(image, left + width * (anchor[0] + turn.a * dx - turn.b * dy),
-                         top + height * (anchor[1] + turn.b * dx + turn.a * dy));
+      const float dx = cascade.offsets[2 * feature], dy = cascade.offsets[2 * feature + 1];
+      const float* anchor = shape + 2 * cascade.anchors[feature];
+      const float x = product(turn.a, dx) - product(turn.b, dy) + anchor[0];
+      const float y_place = product(turn.b, dx) + product(turn.a, dy) + anchor[1];
+      value[k] = grey_at(image, left + width * x, top + height * y_place);
     }
     __syncthreads();
     for (int t = thread; t < cascade.trees; t += kThreads) {
@@ -125,22 +135,21 @@ __global__ void landmarks_kernel(Cascade cascade, Layout layout, Picture image, 
       leaf[t] = node - nodes;
     }
     __syncthreads();
-    for (int i = thread; i < parts * coordinates; i += kThreads) {
-      const int part = i / coordinates, coordinate = i - part * coordinates;
-      double sum = 0;
-      for (int t = part; t < cascade.trees; t += parts) {
-        const std::size_t tree = std::size_t(stage) * cascade.trees + t;
-        sum += cascade.leaves[((tree << cascade.depth) + leaf[t]) * coordinates + coordinate];
+    for (int first = 0; first < cascade.trees; first += layout.chunk) {
+      const int trees = min(layout.chunk, cascade.trees - first);
+      for (int i = thread; i < trees * coordinates; i += kThreads) {
+        const int t = i / coordinates;
+        const std::size_t tree = std::size_t(stage) * cascade.trees + first + t;
+        number[i] = cascade.leaves[((tree << cascade.depth) + leaf[first + t]) * coordinates + (i - t * coordinates)];
       }
-      partial[i] = sum;
+      __syncthreads();
+      for (int i = thread; i < coordinates; i += kThreads) {
+        float sum = shape[i];
+        for (int t = 0; t < trees; ++t) sum += number[t * coordinates + i];
+        shape[i] = sum;
+      }
+      __syncthreads();
     }
-    __syncthreads();
-    for (int i = thread; i < coordinates; i += kThreads) {
-      double sum = shape[i];
-      for (int part = 0; part < parts; ++part) sum += partial[part * coordinates + i];
-      shape[i] = sum;
-    }
-    __syncthreads();
   }
   for (int i = thread; i < coordinates; i += kThreads) {
     y[std::size_t(blockIdx.x) * coordinates + i] =
@@ -158,9 +167,11 @@ void landmarks(Queue queue, const Cascade& cascade, int n, int h, int w, int c, 
                       std::to_string(kMostTrees) + " trees a stage, and " + std::to_string(kMostPoints) + " points");
   }
   const Layout layout(cascade);
-  launch<landmarks_kernel>(
-      {.grid = static_cast<unsigned>(n), .block = kThreads, .shared_bytes = layout.bytes, .queue = queue}, cascade,
-      layout, Picture{h, w, c, image}, boxes, y);
+  launch<landmarks_kernel>({.grid = static_cast<unsigned>(n),
+                            .block = kThreads,
+                            .shared_bytes = static_cast<std::size_t>(layout.bytes),
+                            .queue = queue},
+                           cascade, layout, Picture{h, w, c, image}, boxes, y);
 }
 
 }  // namespace gemel::GEMEL_DEVICE

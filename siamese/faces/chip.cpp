@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/error.h"
 
@@ -24,6 +25,43 @@ constexpr double kPadding = 0.25;
 // pyramid_down<2>). By HalveShape it would be 1 and 1; but the network has learnt faces, and its threshold was found, on
 // chips that were cut so.
 constexpr double kHalfX = 1.25, kHalfY = 0.75;
+
+// The pixels that one pixel of a half-size copy is made of, a side.
+constexpr int kLeastHalved = 5;
+
+struct Part {
+  int top = 0, left = 0, rows = 0, columns = 0;
+};
+
+// How often a picture is halved before its chip is read: while the face still covers more of the copy's pixels than the
+// chip has.
+int halvings_for(const SimilarityMap& map, int size) {
+  int halvings = 0;
+  for (double side = map.scale() * (size - 1) / 2 + 1; side > size; side = (side - 1) / 2 + 1) ++halvings;
+  return halvings;
+}
+
+// What of the picture is halved: the upright rectangle around the turned chip and some pixels more, which smoothing at
+// its edges may spoil. dlib's (interpolation.h, extract_image_chips), to the pixel: which pixels a copy keeps depends on
+// where it begins, and with them the chip's grey values by one or two.
+Part surroundings(const SimilarityMap& map, int size, int height, int width) {
+  double margin = 2;
+  for (int i = halvings_for(map, size); i > 0; --i) margin = 2 * margin + 2;
+  Box around{std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(),
+             -std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+  const double last = size - 1.0;
+  for (const Point corner : {Point{0, 0}, Point{last, 0}, Point{0, last}, Point{last, last}}) {
+    const Point p = map(corner);
+    around = {std::min(around.left, p.x), std::min(around.top, p.y), std::max(around.right, p.x),
+              std::max(around.bottom, p.y)};
+  }
+  const auto nearest = [](double edge, int limit) {
+    return static_cast<int>(std::floor(std::clamp(edge, 0.0, limit - 1.0) + 0.5));
+  };
+  const int left = nearest(around.left - margin, width), right = nearest(around.right + margin, width);
+  const int top = nearest(around.top - margin, height), bottom = nearest(around.bottom + margin, height);
+  return {top, left, bottom - top + 1, right - left + 1};
+}
 
 }  // namespace
 
@@ -88,29 +126,20 @@ Image ChipCutter::cut(const Buffer& picture, int height, int width, int channels
   SimilarityMap map = chip;
   const Buffer* source = &picture;
   Buffer half;
-  // A half-size copy is what to read from while the face still covers more of its pixels than the chip has.
-  const auto covered = [&](const SimilarityMap& m) { return m.scale() * (size - 1) / 2 + 1; };
-  bool whole = true;  // of the picture itself only the face's surroundings are halved
-  while (covered(map) > size) {
-    const double reach = map.scale() * size;  // beyond any corner of the turned chip
-    const Point middle = map({(size - 1) / 2.0, (size - 1) / 2.0});
-    const auto inside = [](double v, int limit) { return static_cast<int>(std::clamp(v, 0.0, double(limit))); };
-    const int left = whole ? inside(middle.x - reach, width) : 0,
-              right = whole ? inside(middle.x + reach, width) : width;
-    const int top = whole ? inside(middle.y - reach, height) : 0,
-              bottom = whole ? inside(middle.y + reach, height) : height;
-    if (right - left < 5 || bottom - top < 5) break;
-    const HalveShape shape{height, width, channels, top, left, bottom - top, right - left};
+  Part part = surroundings(chip, size, height, width);
+  for (int halvings = halvings_for(chip, size); halvings > 0; --halvings) {
+    if (part.rows < kLeastHalved || part.columns < kLeastHalved) break;
+    const HalveShape shape{height, width, channels, part.top, part.left, part.rows, part.columns};
     Buffer next(device_, static_cast<std::size_t>(shape.out_h()) * shape.out_w() * channels);
     device_.kernels().image_halve(device_.queue(stream_), shape, static_cast<const std::uint8_t*>(source->data()),
                                   static_cast<std::uint8_t*>(next.data()));
     stream_.synchronize();  // before what it reads goes
     half = std::move(next);
     source = &half;
+    map = {map.a / 2, map.b / 2, (map.tx - part.left) / 2 - kHalfX, (map.ty - part.top) / 2 - kHalfY};
     height = shape.out_h();
     width = shape.out_w();
-    map = {map.a / 2, map.b / 2, (map.tx - left) / 2 - kHalfX, (map.ty - top) / 2 - kHalfY};
-    whole = false;
+    part = {0, 0, height, width};
   }
   const std::array<float, 6> numbers{static_cast<float>(map.a), static_cast<float>(-map.b), static_cast<float>(map.tx),
                                      static_cast<float>(map.b), static_cast<float>(map.a),  static_cast<float>(map.ty)};

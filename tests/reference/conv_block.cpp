@@ -260,6 +260,13 @@ std::vector<OpCase> conv_block_cases(Depth depth) {
       {.n = 1, .h = 13, .w = 14, .c = 32, .k = 40, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
       {.n = 2, .h = 7, .w = 6, .c = 96, .k = 68, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
       {.n = 1, .h = 9, .w = 8, .c = 131, .k = 35, .r = 3, .s = 3, .stride_h = 2, .stride_w = 1, .pad_h = 1, .pad_w = 0},
+      // As in a face detector: few channels and a stride, as many filters as no vector has lanes, one filter or two.
+      {.n = 2, .h = 17, .w = 13, .c = 3, .k = 16, .r = 5, .s = 5, .stride_h = 2, .stride_w = 2},
+      {.n = 1, .h = 9, .w = 7, .c = 45, .k = 45, .r = 5, .s = 5, .pad_h = 2, .pad_w = 2},
+      {.n = 2, .h = 11, .w = 10, .c = 9, .k = 1, .r = 9, .s = 9, .pad_h = 4, .pad_w = 4},
+      {.n = 3, .h = 7, .w = 5, .c = 32, .k = 1, .r = 3, .s = 3, .stride_h = 1, .stride_w = 1, .pad_h = 1, .pad_w = 1},
+      {.n = 2, .h = 8, .w = 9, .c = 31, .k = 2, .r = 3, .s = 3, .stride_h = 2, .stride_w = 1, .pad_h = 1, .pad_w = 0},
+      {.n = 1, .h = 6, .w = 6, .c = 33, .k = 4, .r = 2, .s = 2},
   };
   for (const Conv2dShape& s : tiled) {
     add_all_four(cases, s, index % 2 == 0, true, false);
@@ -268,6 +275,7 @@ std::vector<OpCase> conv_block_cases(Depth depth) {
   for (const bool relu : {false, true}) {
     for (const bool pool : {false, true}) {
       add_not_finite(cases, {{.n = 2, .h = 13, .w = 10, .c = 4, .k = 9, .r = 5, .s = 5, .pad_h = 1}, relu, pool});
+      add_not_finite(cases, {{.n = 2, .h = 12, .w = 9, .c = 13, .k = 1, .r = 5, .s = 5, .pad_w = 2}, relu, pool});
     }
   }
 

@@ -71,6 +71,65 @@ TEST(ReadImage, JpegComesBackNearly) {
   for (std::size_t i = 0; i < pixels.size(); ++i) EXPECT_NEAR(image.pixels[i], pixels[i], 12) << i;
 }
 
+// An APP1 segment of one tag behind the first two bytes of a JPEG (EXIF 2.32, 4.5.4 and 4.7.2).
+std::string with_orientation(const std::string& jpeg, int orientation, bool big_endian) {
+  const auto number = [&](unsigned value, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> 8 * (big_endian ? bytes - 1 - i : i) & 255);
+    return text;
+  };
+  const std::string tiff = (big_endian ? "MM" : "II") + number(42, 2) + number(8, 4) + number(1, 2) +
+                           number(0x0112, 2) + number(3, 2) + number(1, 4) +
+                           number(static_cast<unsigned>(orientation), 2) + number(0, 2) + number(0, 4);
+  const std::string content = std::string("Exif\0\0", 6) + tiff;
+  const std::size_t length = content.size() + 2;
+  return jpeg.substr(0, 2) + "\xFF\xE1" + static_cast<char>(length >> 8) + static_cast<char>(length & 255) + content +
+         jpeg.substr(2);
+}
+
+// Four quarters of a stored picture, A B over C D; how they are seen.
+TEST(ReadImage, StandsUprightByExif) {
+  const TemporaryFolder folder;
+  constexpr int kH = 32, kW = 48;
+  std::vector<std::uint8_t> pixels;
+  for (int y = 0; y < kH; ++y) {
+    for (int x = 0; x < kW; ++x)
+      pixels.push_back(static_cast<std::uint8_t>(40 + 60 * ((y >= kH / 2) * 2 + (x >= kW / 2))));
+  }
+  const fs::path file = folder / "a.jpg";
+  ASSERT_NE(stbi_write_jpg(file.c_str(), kW, kH, 1, pixels.data(), 95), 0);
+  const std::string jpeg = read_file(file);
+  const char* seen[] = {"ABCD", "ABCD", "BADC", "DCBA", "CDAB", "ACBD", "CADB", "DBCA", "BDAC", "ABCD"};
+  for (int orientation = 0; orientation <= 9; ++orientation) {
+    for (const bool big_endian : {false, true}) {
+      SCOPED_TRACE(orientation);
+      put_file(file, with_orientation(jpeg, orientation, big_endian));
+      const Image image = read_image(file, 1), header = read_image_header(file);
+      const bool turned = orientation >= 5 && orientation <= 8;
+      ASSERT_EQ(image.height, turned ? kW : kH);
+      ASSERT_EQ(image.width, turned ? kH : kW);
+      EXPECT_EQ(header.height, image.height);
+      EXPECT_EQ(header.width, image.width);
+      std::string quarters;
+      for (const int y : {image.height / 4, 3 * image.height / 4}) {
+        for (const int x : {image.width / 4, 3 * image.width / 4}) {
+          quarters += static_cast<char>('A' + (image.pixels[static_cast<std::size_t>(y) * image.width + x] - 10) / 60);
+        }
+      }
+      EXPECT_EQ(quarters, seen[orientation]);
+    }
+  }
+  // Cut anywhere, or of another type, the tag is no reason to refuse the picture, nor to turn it.
+  const std::string whole = with_orientation(jpeg, 6, false);
+  for (std::size_t cut = 0; cut < 26; ++cut) {
+    std::string changed = whole;
+    changed[12 + cut] = static_cast<char>(changed[12 + cut] ^ 0xFF);
+    put_file(file, changed);
+    const Image image = read_image(file, 1);
+    EXPECT_EQ(image.pixels.size(), pixels.size()) << cut;
+  }
+}
+
 TEST(ReadImage, ConvertsChannels) {
   const TemporaryFolder folder;
   const std::vector<std::uint8_t> rgb = noise(3), grey = noise(1);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// From photographs to chips: geometry by hand, a detector and a cascade whose answers are known, and, where GEMEL_FACES and
-// GEMEL_DATA name them, the published models on photographs with dlib's answers.
+// From boxes to chips: geometry by hand, a cascade whose answers are known, and, where GEMEL_FACES and GEMEL_DATA name them,
+// the published models on photographs with dlib's answers.
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "siamese/faces/annotate.h"
@@ -24,101 +23,6 @@ INSTANTIATE_TEST_SUITE_P(Devices, FacesTest, testing::ValuesIn(test_devices()), 
 
 Image blank(int height, int width, std::uint8_t value) {
   return {height, width, 3, std::vector<std::uint8_t>(static_cast<std::size_t>(height) * width * 3, value)};
-}
-
-void fill(Image& image, int left, int top, int right, int bottom, std::uint8_t value) {
-  for (int y = top; y <= bottom; ++y) {
-    for (int x = left; x <= right; ++x) {
-      std::fill_n(&image.pixels[(static_cast<std::size_t>(y) * image.width + x) * 3], 3, value);
-    }
-  }
-}
-
-// Answers where every pixel of a 9x9 window, two pixels a place, is bright: the mean of the window less 0.9, times 10.
-DetectorModel bright_detector() {
-  DetectorModel model;
-  model.network = "input 20x20x3\nconv 1 1x1 nobias\nconv 1 9x9 stride 2\n";
-  model.parameters["conv1.weight"] = {{1, 1, 1, 3}, {1 / 3.0F, 1 / 3.0F, 1 / 3.0F}};
-  model.parameters["conv2.weight"] = {{1, 9, 9, 1}, std::vector<float>(81, 10 / 81.0F)};
-  model.parameters["conv2.bias"] = {{1}, {-9}};
-  model.mean = {0, 0, 0};
-  model.deviation = {1, 1, 1};
-  model.window_width = model.window_height = 9;
-  model.iou = 0.3;
-  model.covered = 0.9;
-  return model;
-}
-
-double middle(double a, double b) { return (a + b) / 2; }
-
-TEST_P(FacesTest, DetectsWhatIsThere) {
-  FaceDetector detector(bright_detector(), *device_);
-  Image image = blank(70, 90, 0);
-  fill(image, 10, 20, 20, 30, 255);  // 11 x 11
-  fill(image, 50, 25, 80, 55, 255);  // 31 x 31
-  const std::vector<Detection> found = detector.detect(image, 9);
-  // The small one at the first or the second level, the large one at each: whole windows do not overlap it enough.
-  ASSERT_GE(found.size(), 2u);
-  for (std::size_t i = 1; i < found.size(); ++i) EXPECT_LE(found[i].score, found[i - 1].score);
-  for (const auto& [x, y] : {std::pair(15.0, 25.0), std::pair(65.0, 40.0)}) {
-    const bool there = std::any_of(found.begin(), found.end(), [&](const Detection& d) {
-      return std::abs(middle(d.box.left, d.box.right) - x) <= 12 && std::abs(middle(d.box.top, d.box.bottom) - y) <= 12;
-    });
-    EXPECT_TRUE(there) << x << "," << y;
-  }
-  for (const Detection& d : found) {
-    EXPECT_GT(middle(d.box.left, d.box.right), 8);
-    EXPECT_NEAR(d.score, 1, 0.35);
-  }
-  EXPECT_TRUE(detector.detect(blank(70, 90, 100), 9).empty());
-  EXPECT_TRUE(detector.detect(blank(1, 1, 0), 9).empty());
-  EXPECT_TRUE(detector.detect(blank(3, 200, 0), 9).empty());
-}
-
-// A picture of many tiles answers as it would in one: bright squares everywhere, each found once, at its place.
-TEST_P(FacesTest, TilesAgreeWithTheWhole) {
-  DetectorModel model = bright_detector();
-  model.network = "input 20x20x3\nconv 1 1x1 nobias\nconv 1 9x9 stride 2 pad 4\n";
-  FaceDetector detector(model, *device_);
-  Image image = blank(40, 1000, 0);
-  for (int i = 0; i < 24; ++i) fill(image, 15 + 40 * i, 11, 23 + 40 * i, 19, 255);  // 9 x 9: the first level alone
-  std::vector<Detection> found = detector.detect(image, 9);
-  ASSERT_EQ(found.size(), 24u);
-  std::sort(found.begin(), found.end(), [](const Detection& a, const Detection& b) { return a.box.left < b.box.left; });
-  for (int i = 0; i < 24; ++i) {
-    const Detection& d = found[static_cast<std::size_t>(i)];
-    EXPECT_NEAR(d.box.left, 15 + 40 * i, 1) << i;
-    EXPECT_NEAR(d.box.top, 11, 1) << i;
-    EXPECT_EQ(d.box.right - d.box.left, 8) << i;
-    EXPECT_EQ(d.score, found.front().score) << i;
-  }
-}
-
-TEST_P(FacesTest, SmallFacesAskForALargerPicture) {
-  FaceDetector detector(bright_detector(), *device_);
-  Image image = blank(60, 60, 0);
-  fill(image, 30, 20, 34, 24, 255);  // 5 x 5
-  EXPECT_TRUE(detector.detect(image, 9).empty());
-  const std::vector<Detection> found = detector.detect(image, 4);
-  ASSERT_EQ(found.size(), 1u);
-  EXPECT_NEAR(middle(found[0].box.left, found[0].box.right), 32, 1.5);
-  EXPECT_NEAR(middle(found[0].box.top, found[0].box.bottom), 22, 1.5);
-  expect_input_error([&] { detector.detect(blank(4000, 4000, 0), 1); }, {"4000x4000", "larger"});
-}
-
-TEST(Faces, SuppressesWhatIsOfOneFace) {
-  const std::vector<Detection> found{{{0, 0, 9, 9}, 1}, {{2, 0, 11, 9}, 2}, {{30, 0, 39, 9}, 0.5}, {{32, 2, 36, 6}, 3}};
-  // 8 of 12 columns in common with the smallest box around both: 0.67.
-  std::vector<Detection> kept = suppress(found, 0.6, 1);
-  ASSERT_EQ(kept.size(), 3u);
-  EXPECT_EQ(kept[0].score, 3);
-  EXPECT_EQ(kept[1].score, 2);
-  EXPECT_EQ(kept[2].score, 0.5);  // a quarter of it is covered
-  EXPECT_EQ(suppress(found, 0.7, 1).size(), 4u);
-  kept = suppress(found, 1, 0.9);  // the small one lies wholly in the other
-  ASSERT_EQ(kept.size(), 3u);
-  EXPECT_EQ(kept.back().score, 1);
-  EXPECT_TRUE(suppress({}, 0.5, 1).empty());
 }
 
 TEST(Faces, SimilaritiesFit) {
@@ -240,7 +144,7 @@ TEST(Faces, AnnotationsAreCutOffAtTheBorder) {
   EXPECT_EQ(annotate(image, {}).pixels, image.pixels);
 }
 
-// dlib 19.24's answers. Its libjpeg and our decoder differ by a grey value here and there.
+// dlib 19.24's answers: descriptors lie 5e-6 to 7e-5 from its own. 0.05 is what a landmark one pixel off makes.
 TEST_P(FacesTest, PublishedModelsAnswerAsTheyDidForDlib) {
   const char *models = std::getenv("GEMEL_FACES"), *data = std::getenv("GEMEL_DATA");
   if (models == nullptr || data == nullptr || !fs::exists(fs::path(data) / "photos/reference.json")) {
@@ -253,25 +157,27 @@ TEST_P(FacesTest, PublishedModelsAnswerAsTheyDidForDlib) {
                                     .embedding = folder / "dlib_face_recognition_resnet_model_v1.dat"},
                                    *device_);
   FaceFinder finder(FaceModel::from(model.faces, "imported"), *device_, model.info.preprocessing.height);
-  std::ifstream file(photos / "reference.json");
-  for (const auto& photo : nlohmann::json::parse(file)["photos"]) {
+  const auto reference = nlohmann::json::parse(read_file(photos / "reference.json"));
+  ASSERT_FALSE(reference.at("photos").empty());
+  for (const auto& photo : reference.at("photos")) {
     SCOPED_TRACE(photo["file"].get<std::string>());
     const std::vector<FoundFace> found = finder.find(read_image(photos / photo["file"].get<std::string>(), 3), 80);
     ASSERT_EQ(found.size(), photo["faces"].size());
     for (std::size_t i = 0; i < found.size(); ++i) {
       const auto& want = photo["faces"][i];
       const Face& face = found[i].face;
-      EXPECT_NEAR(face.score, want["score"].get<double>(), 0.01);
+      EXPECT_NEAR(face.score, want["score"].get<double>(), 1e-3);
       const std::array<double, 4> box{face.box.left, face.box.top, face.box.right, face.box.bottom};
-      for (std::size_t k = 0; k < 4; ++k) EXPECT_NEAR(box[k], want["box"][k].get<double>(), 2);
+      for (std::size_t k = 0; k < 4; ++k) EXPECT_NEAR(box[k], want["box"][k].get<double>(), 1);
       for (std::size_t k = 0; k < 5; ++k) {
-        EXPECT_NEAR(face.landmarks[k].x, want["landmarks"][k][0].get<double>(), 2);
-        EXPECT_NEAR(face.landmarks[k].y, want["landmarks"][k][1].get<double>(), 2);
+        EXPECT_NEAR(face.landmarks[k].x, want["landmarks"][k][0].get<double>(), 1);
+        EXPECT_NEAR(face.landmarks[k].y, want["landmarks"][k][1].get<double>(), 1);
       }
       const std::vector<float> e = model.encoder().embed(found[i].chip.pixels, 1);
       double square = 0;
       for (std::size_t k = 0; k < e.size(); ++k) square += std::pow(e[k] - want["descriptor"][k].get<double>(), 2);
-      EXPECT_LE(std::sqrt(square), 0.08);  // same person up to 0.6; what a landmark one pixel off makes
+      RecordProperty(concat(photo["file"].get<std::string>(), i), concat(std::sqrt(square)));
+      EXPECT_LE(std::sqrt(square), 2e-3);
     }
   }
 }
