@@ -60,6 +60,7 @@ struct Checker {
   std::vector<Cell> shared_cells;
   DeviceMemory memory;
   Reports reports;
+  CounterBooks counters;
 };
 
 // Made at first use and never unmade: device buffers of static duration are released after it would have been.
@@ -208,10 +209,20 @@ void access_else(Checker& c, const Access& a) {
   });
 }
 
+void count(Checker& c, const Access& a, bool shared) {
+  DeviceBuffer* buffer = shared ? nullptr : c.memory.at(a.address);
+  const std::ptrdiff_t at = buffer == nullptr ? 0 : a.address - buffer->begin;
+  const bool inside = buffer != nullptr && at >= 0 && static_cast<std::size_t>(at) + a.bytes <= buffer->bytes;
+  if (!shared && !inside) return;
+  c.counters.access(shared ? Space::shared : Space::global, a.act, current_thread, a.pc, a.address, a.bytes, buffer);
+}
+
 void check(Checker& c, const Access& a) {
   if (c.stacks.holds(a.address)) return;
   const bool shared = c.shared.holds(a.address);
-  if (!shared && !c.memory.holds(a.address)) return access_else(c, a);
+  if (!shared && !c.memory.holds(a.address)) return c.options.faults ? access_else(c, a) : void();
+  if (c.options.counters) count(c, a, shared);
+  if (!c.options.faults) return;
   if (reinterpret_cast<std::uintptr_t>(a.address) % a.bytes != 0) {
     complain(c, Kind::misaligned, a, [&] {
       const unsigned off = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(a.address) % a.bytes);
@@ -255,6 +266,7 @@ void parameters(const void* address, std::size_t bytes) {
 void begin_launch(const LaunchFacts& launch) {
   Checker& c = checker();
   c.launch = launch;
+  if (c.options.counters) c.counters.begin_launch(launch.kernel);
   c.stacks = {launch.stacks_begin, static_cast<std::size_t>(launch.stacks_end - launch.stacks_begin)};
   c.statics = find_statics();
   c.clocks.begin_launch();
@@ -279,15 +291,24 @@ void begin_block(std::uint64_t, Extent index) {
   watching = watched(c);
 }
 
-void end_block() { watching = false; }
+void end_block() {
+  watching = false;
+  if (checker().options.counters) checker().counters.barrier();
+}
 
-void barrier_released() { checker().clocks.barrier(); }
+void barrier_released() {
+  Checker& c = checker();
+  c.clocks.barrier();
+  if (c.options.counters) c.counters.barrier();
+}
 
 void begin_lanes_meet() { watching = false; }
 
-void lanes_met(int warp, unsigned lanes, bool, const char* what) {
-  watching = watched(checker());
-  if (std::strcmp(what, "__syncwarp") == 0) checker().clocks.meet(warp, lanes);
+void lanes_met(int warp, unsigned lanes, bool whole_warp, const char* what) {
+  Checker& c = checker();
+  watching = watched(c);
+  if (whole_warp && c.options.counters) c.counters.meet(warp);
+  if (std::strcmp(what, "__syncwarp") == 0) c.clocks.meet(warp, lanes);
 }
 
 void stuck(bool in_warp_function, Waiting at, std::optional<Waiting> against, std::string_view why) {
@@ -303,7 +324,7 @@ void stuck(bool in_warp_function, Waiting at, std::optional<Waiting> against, st
 void configure(Options options) { checker().options = options; }
 Options options() { return checker().options; }
 std::vector<Report> take_reports() { return checker().reports.take(); }
-std::size_t reports_waiting() { return checker().reports.size(); }
+std::vector<KernelCounters> take_counters() { return checker().counters.take(); }
 
 void* allocate(std::size_t bytes) { return checker().memory.allocate(bytes).begin; }
 void release(void* buffer) noexcept { checker().memory.release(buffer); }

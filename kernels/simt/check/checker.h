@@ -6,14 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/simt/check/device_memory.h"
+#include "kernels/simt/check/counters.h"
 #include "kernels/simt/check/parameters.h"
 #include "kernels/simt/check/reports.h"
 #include "kernels/simt/check/shadow.h"
 
 namespace gemel::instrument {
-
-enum class Act : std::uint8_t { read, write, atomic };
 
 // True on the OS thread that runs a block, while it does.
 [[gnu::tls_model("initial-exec")]] extern thread_local constinit bool watching;

@@ -52,7 +52,9 @@ DeviceBuffer& DeviceMemory::allocate(std::size_t bytes) {
   buffers_.push_back({.begin = arena_.data() + used_ + kPage,
                       .bytes = bytes,
                       .written = ZeroPages(bytes),
-                      .cells = ZeroPages((bytes + 3) / 4 * sizeof(Cell))});
+                      .cells = ZeroPages((bytes + 3) / 4 * sizeof(Cell)),
+                      .loaded = ZeroPages((bytes + 31) / 32 * sizeof(std::uint32_t)),
+                      .stored = ZeroPages((bytes + 31) / 32 * sizeof(std::uint32_t))});
   auto* owner = reinterpret_cast<std::uint32_t*>(owner_.data()) + used_ / kPage;
   for (std::size_t page = 0; page < pages; ++page) owner[page] = static_cast<std::uint32_t>(buffers_.size());
   used_ += pages * kPage;
@@ -66,6 +68,8 @@ void DeviceMemory::release(void* begin) noexcept {
   buffer->live = false;
   buffer->written = ZeroPages();
   buffer->cells = ZeroPages();
+  buffer->loaded = ZeroPages();
+  buffer->stored = ZeroPages();
   arena_.forget(static_cast<std::size_t>(buffer->begin - arena_.data()), pages_of(buffer->bytes) * kPage);
 }
 

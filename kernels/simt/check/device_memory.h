@@ -38,8 +38,9 @@ struct DeviceBuffer {
   char* begin;
   std::size_t bytes;
   bool live = true;
-  ZeroPages written;  // a byte each: 1 once written
-  ZeroPages cells;    // a Cell for every 4 bytes
+  ZeroPages written;         // a byte each: 1 once written
+  ZeroPages cells;           // a Cell for every 4 bytes
+  ZeroPages loaded, stored;  // of every 32 bytes the number of the launch that did so last (counters.h)
 };
 
 class DeviceMemory {

@@ -8,6 +8,7 @@
 // One launch at a time is watched; reports and counters are gathered until they are taken.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -54,6 +55,45 @@ struct Report {
   std::string text() const;
 };
 
+// ---- counters: what the accesses would be on a GPU, as Nsight Compute names and defines it (docs/instrument.md).
+enum class Act : std::uint8_t { read, write, atomic };
+enum class Space : std::uint8_t { global, shared };
+
+// Of one access in the source: a load or store of one size at one line.
+struct AccessCounters {
+  Source source;
+  Space space{};
+  Act act{};
+  unsigned bytes = 0;                                  // a lane's
+  std::uint64_t requests = 0;                          // instructions of a warp
+  std::uint64_t lanes = 0;                             // active in them; 32 a request is no divergence
+  std::uint64_t sectors = 0;                           // global: of 32 bytes, moved
+  std::uint64_t bytes_used = 0;                        // global: of those moved, distinct ones asked for
+  std::uint64_t wavefronts = 0, ideal_wavefronts = 0;  // shared: with and without bank conflicts
+  // One request to look at: the dearest of those of most lanes.
+  std::uint32_t example_mask = 0;
+  double example_cost = 0;
+  std::array<std::uint64_t, 32> example{};
+};
+
+struct Traffic {
+  std::uint64_t sectors = 0;           // moved
+  std::uint64_t distinct_sectors = 0;  // of each launch, each counted once: what a perfect cache would move
+};
+
+struct KernelCounters {
+  std::string kernel;
+  std::uint64_t launches = 0;
+  Traffic loads, stores;                 // global; atomics are stores
+  std::vector<AccessCounters> accesses;  // in the order of the source
+};
+
+// What has been counted since last taken, in the order in which kernels were first launched.
+std::vector<KernelCounters> take_counters();
+
+// A file of the tree as it was compiled; empty: not to be read.
+std::string source_text(const std::string& file);
+
 struct Options {
   bool faults = true;     // reports
   bool counters = false;  // counters
@@ -63,7 +103,6 @@ Options options();
 
 // What has been reported since last taken, in the order in which it was met.
 std::vector<Report> take_reports();
-std::size_t reports_waiting();
 
 // ---- device memory. Every buffer has its exact size and lies between pages that belong to nobody else.
 // 256-byte aligned. Throws std::bad_alloc.

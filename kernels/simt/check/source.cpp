@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 
@@ -101,6 +103,11 @@ std::string in_tree(const std::string& named) {
 }
 
 const char* tree_root() { return GEMEL_TREE; }
+
+std::string source_text(const std::string& file) {
+  std::ifstream in(std::filesystem::path(tree_root()) / file);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
 
 Source source_of(std::uint32_t address) {
   const auto line = known().find(address);
