@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "tests/reference/profile_case.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace gemel::reference {
+namespace {
+
+// About what the instrument counts in ten seconds.
+constexpr double kMostFlops = 7e7, kMostBytes = 1.2e8;
+
+double work(const OpCase& c) { return c.cost.flops + c.cost.bytes; }
+
+}  // namespace
+
+std::vector<OpCase> profile_cases() {
+  std::vector<OpCase> chosen;
+  std::map<std::string, std::size_t> index;
+  const auto slot = [&](const OpCase& c) -> OpCase& {
+    const auto [known, fresh] = index.try_emplace(c.op, chosen.size());
+    if (fresh) chosen.emplace_back();
+    return chosen[known->second];
+  };
+  for (OpCase& c : all_cases(Depth::quick)) {
+    OpCase& best = slot(c);
+    if (best.op.empty() || work(c) > work(best)) best = std::move(c);
+  }
+  std::vector<bool> timed(chosen.size(), false);
+  for (OpCase& c : all_cases(Depth::full)) {
+    if (!c.bench || c.cost.flops > kMostFlops || c.cost.bytes > kMostBytes) continue;
+    OpCase& best = slot(c);
+    timed.resize(chosen.size(), false);
+    const std::size_t at = index.at(c.op);
+    if (timed[at] && work(c) >= work(best)) continue;
+    timed[at] = true;
+    best = std::move(c);
+  }
+  return chosen;
+}
+
+}  // namespace gemel::reference
