@@ -152,6 +152,7 @@ __global__ void __launch_bounds__(kThreads)
     active[anchor] = static_cast<float>(n_active);
   }
 }
+SIMT_CONTRACT(triplet_all_kernel, .loads = 4.4, .stores = 3.2);
 
 // ---- mining
 // A column and its squared distance; column -1: none.

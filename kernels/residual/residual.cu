@@ -38,6 +38,7 @@ __global__ void add_kernel(Image out, Image a_image, Image b_image, const float*
   if (b != nullptr) sum += element(b, b_image, n, h, w, c);
   y[std::int64_t{blockIdx.x} * out.w * out.c + at] = sum;
 }
+SIMT_CONTRACT(add_kernel);
 
 __global__ void add_same_kernel(std::size_t count, const float* a, const float* b, float* y) {
   const std::size_t first = (std::size_t{blockIdx.x} * kThreads + threadIdx.x) * 4;

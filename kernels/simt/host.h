@@ -42,6 +42,17 @@
 #include "kernels/simt/host_intrinsics.h"
 #include "kernels/simt/host_launch.h"
 
+// What a kernel must keep of a GPU's memory, said beside it and measured without one: kernels/simt/check/contract.h.
+#if defined(GEMEL_SIMT_CHECK)
+#include "kernels/simt/check/contract.h"
+#define SIMT_CONTRACT(kernel, ...)                                                        \
+  [[maybe_unused]] static const ::gemel::instrument::RegisterContract kernel##_contract { \
+#kernel, { __VA_ARGS__ }                                                              \
+  }
+#else
+#define SIMT_CONTRACT(kernel, ...) static_assert(true)
+#endif
+
 // Static shared memory: SIMT_SHARED(float, tile, [16][64]) declares `float (&tile)[16][64]` in the block's memory,
 // 16-byte aligned.  As in CUDA, one declaration is one array, however often the function that holds it is called.
 #define SIMT_SHARED(Type, name, ...)                                                                                  \

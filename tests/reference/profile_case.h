@@ -12,4 +12,7 @@ namespace gemel::reference {
 // Of each operation the least case worth timing; where that is too large for the instrument, the largest quick one.
 std::vector<OpCase> profile_cases();
 
+// Those and the few more that reach every kernel: what contracts are measured on.
+std::vector<OpCase> contract_cases();
+
 }  // namespace gemel::reference
