@@ -88,15 +88,19 @@ void CounterBooks::access(Space space, Act act, int thread, std::uint32_t pc, co
   if (buffer != nullptr) touch(act, *buffer, address, bytes);
   const std::uint64_t key =
       std::uint64_t{pc} << 16 | bytes << 8 | static_cast<unsigned>(act) << 4 | static_cast<unsigned>(space);
-  const auto [known, fresh] = kernel_->index.try_emplace(key, static_cast<int>(kernel_->sites.size()));
-  if (fresh) {
-    AccessCounters counters;
-    counters.space = space;
-    counters.act = act;
-    counters.bytes = bytes;
-    kernel_->sites.push_back({pc, counters});
+  Recent& recent = recent_[(pc ^ static_cast<unsigned>(act)) % recent_.size()];
+  if (recent.key != key || recent.kernel != kernel_) {
+    const auto [known, fresh] = kernel_->index.try_emplace(key, static_cast<int>(kernel_->sites.size()));
+    if (fresh) {
+      AccessCounters counters;
+      counters.space = space;
+      counters.act = act;
+      counters.bytes = bytes;
+      kernel_->sites.push_back({pc, counters});
+    }
+    recent = {key, kernel_, static_cast<std::size_t>(known->second)};
   }
-  const auto site = static_cast<std::size_t>(known->second);
+  const std::size_t site = recent.site;
   Warp& warp = warps_[thread >> 5];
   if (warp.sites.size() <= site) warp.sites.resize(site + 1);
   Open& open = warp.sites[site];
@@ -183,6 +187,7 @@ std::vector<KernelCounters> CounterBooks::take() {
     result.push_back(std::move(counters));
   }
   kernels_.clear();
+  recent_.fill({});
   kernel_ = nullptr;
   return result;
 }

@@ -72,6 +72,12 @@ class CounterBooks {
   void count(Site& site, const Request& request);
   void touch(Act act, DeviceBuffer& buffer, const char* address, unsigned bytes);
 
+  struct Recent {  // spares most accesses the look-up in `index`
+    std::uint64_t key = 0;
+    const Kernel* kernel = nullptr;
+    std::size_t site = 0;
+  };
+  std::array<Recent, 4096> recent_{};
   std::vector<std::unique_ptr<Kernel>> kernels_;
   Kernel* kernel_ = nullptr;
   std::array<Warp, 32> warps_;
