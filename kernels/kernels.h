@@ -223,9 +223,5 @@ const Kernels& kernels();
 namespace cuda {
 const Kernels& kernels();
 }
-// simt, watched (kernels/simt/check/instrument.h); with the tiles of cuda.
-namespace check {
-const Kernels& kernels();
-}
 
 }  // namespace gemel

@@ -32,8 +32,5 @@ std::span<const Conv2dRung> conv2d_rungs();
 namespace cuda {
 std::span<const Conv2dRung> conv2d_rungs();
 }
-namespace check {
-std::span<const Conv2dRung> conv2d_rungs();
-}
 
 }  // namespace gemel

@@ -26,8 +26,5 @@ std::span<const PairwiseDistanceRung> pairwise_distance_rungs();
 namespace cuda {
 std::span<const PairwiseDistanceRung> pairwise_distance_rungs();
 }
-namespace check {
-std::span<const PairwiseDistanceRung> pairwise_distance_rungs();
-}
 
 }  // namespace gemel

@@ -33,8 +33,5 @@ std::span<const LinearRung> linear_rungs();
 namespace cuda {
 std::span<const LinearRung> linear_rungs();
 }
-namespace check {
-std::span<const LinearRung> linear_rungs();
-}
 
 }  // namespace gemel

@@ -32,8 +32,5 @@ std::span<const Local2dRung> local2d_rungs();
 namespace cuda {
 std::span<const Local2dRung> local2d_rungs();
 }
-namespace check {
-std::span<const Local2dRung> local2d_rungs();
-}
 
 }  // namespace gemel

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels/simt/check/instrument.h"
+#include "kernels/simt/check/kernels.h"
 #include "tests/reference/run_case.h"
 
 namespace gemel::reference {

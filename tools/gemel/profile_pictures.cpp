@@ -16,7 +16,7 @@ namespace {
 
 using instrument::AccessCounters;
 
-constexpr int kCell = 26, kRow = 24, kLeft = 62, kTop = 20;
+constexpr int kCell = 26, kRow = 24, kLeft = 78, kTop = 20;
 constexpr std::size_t kMostRows = 12;
 
 // What the lanes of an example take of each word: word -> lanes.

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "kernels/simt/check/source.h"
@@ -17,6 +19,26 @@ constexpr unsigned kSector = 32, kBanks = 32, kBankBytes = 4;
 template <class Visit>
 void for_each_lane(std::uint32_t mask, Visit visit) {
   for (; mask != 0; mask &= mask - 1) visit(std::countr_zero(mask));
+}
+
+// As a picture: the request of most lanes, and of those the dearest.
+void offer_example(AccessCounters& c, std::uint32_t mask, double cost, const std::array<std::uint64_t, 32>& address) {
+  const int lanes = std::popcount(mask), known = std::popcount(c.example_mask);
+  if (lanes < known || (lanes == known && cost <= c.example_cost)) return;
+  c.example_mask = mask;
+  c.example_cost = cost;
+  c.example = address;
+}
+
+// Another instruction of the same line: an unrolled loop's next turn.
+void add(AccessCounters& sum, const AccessCounters& c) {
+  sum.requests += c.requests;
+  sum.lanes += c.lanes;
+  sum.sectors += c.sectors;
+  sum.bytes_used += c.bytes_used;
+  sum.wavefronts += c.wavefronts;
+  sum.ideal_wavefronts += c.ideal_wavefronts;
+  offer_example(sum, c.example_mask, c.example_cost, c.example);
 }
 
 }  // namespace
@@ -140,13 +162,7 @@ void CounterBooks::count(Site& site, const Request& request) {
     c.ideal_wavefronts += cost.ideal;
     badness = cost.wavefronts;
   }
-  // As a picture: the request of most lanes, and of those the dearest.
-  const int lanes = std::popcount(request.mask);
-  if (lanes > std::popcount(c.example_mask) || (lanes == std::popcount(c.example_mask) && badness > c.example_cost)) {
-    c.example_mask = request.mask;
-    c.example_cost = badness;
-    c.example = request.address;
-  }
+  offer_example(c, request.mask, badness, request.address);
 }
 
 void CounterBooks::flush(int number) {
@@ -177,13 +193,14 @@ std::vector<KernelCounters> CounterBooks::take() {
     counters.launches = kernel->launches;
     counters.loads = kernel->loads;
     counters.stores = kernel->stores;
+    std::map<std::tuple<std::string, int, Space, Act, unsigned>, AccessCounters> lines;
     for (Site& site : kernel->sites) {
-      site.counters.source = source_of(site.pc);
-      counters.accesses.push_back(std::move(site.counters));
+      AccessCounters& c = site.counters;
+      c.source = source_of(site.pc);
+      const auto [known, fresh] = lines.try_emplace({c.source.file, c.source.line, c.space, c.act, c.bytes}, c);
+      if (!fresh) add(known->second, c);
     }
-    std::stable_sort(counters.accesses.begin(), counters.accesses.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.source.file, a.source.line) < std::pair(b.source.file, b.source.line);
-    });
+    for (auto& [line, sum] : lines) counters.accesses.push_back(std::move(sum));
     result.push_back(std::move(counters));
   }
   kernels_.clear();

@@ -59,7 +59,7 @@ struct Report {
 enum class Act : std::uint8_t { read, write, atomic };
 enum class Space : std::uint8_t { global, shared };
 
-// Of one access in the source: a load or store of one size at one line.
+// Of the loads or stores of one size at one line.
 struct AccessCounters {
   Source source;
   Space space{};

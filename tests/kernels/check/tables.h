@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "kernels/simt/check/kernels.h"
 #include "tests/kernels/tables.h"
 
 namespace gemel::reference {
