@@ -6,8 +6,9 @@ set -euo pipefail
 build=${1:?usage: check_symbols.sh BUILD_DIR}
 names=$(mktemp -d); trap 'rm -rf "$names"' EXIT
 libraries=()
-for device in simt cpu cuda; do
-  library=$build/kernels/$device/libgemel_kernels_$device.a
+for folder in simt cpu cuda simt/check; do
+  device=${folder##*/}
+  library=$build/kernels/$folder/libgemel_kernels_$device.a
   [ -f "$library" ] || continue
   nm --defined-only --extern-only "$library" 2>/dev/null | awk 'NF == 3 { print $3 }' | c++filt | grep 'gemel' | sort -u >"$names/$device"
   libraries+=("$device")

@@ -24,6 +24,13 @@ offence 'asks for the compiler outside kernels/simt/:' "$(sources kernels engine
 offence 'PTX outside kernels/simt/:' "$(sources kernels engine layers siamese | xargs grep -nE '\basm( volatile)?\(' | grep -vE '^kernels/(simt|cpu)/')"
 offence 'float atomics in a kernel (not deterministic):' "$(sources kernels | grep -v '^kernels/simt/' | xargs grep -nE 'atomicAdd\(')"
 
+# What a kernel asks of memory is bounded beside it (tests/kernels/check/contracts_test.cpp measures).
+offence 'a kernel without SIMT_CONTRACT behind it:' \
+  "$(for file in $(sources kernels | grep -v '^kernels/simt/' | xargs grep -l '__global__'); do
+       sed -e 's://.*::' "$file" | tr '\n' ' ' | grep -oE '__global__[^(]*(__launch_bounds__\([^;{]*\))?[^(]*[a-z0-9_]+_kernel\(' | grep -oE '[a-z0-9_]+_kernel\($' |
+         tr -d '(' | while read -r kernel; do grep -q "SIMT_CONTRACT($kernel\b" "$file" || echo "$file: $kernel"; done
+     done)"
+
 # The top level holds these and nothing else.
 offence 'at the top level, beyond what the design names:' \
   "$(git ls-files 2>/dev/null | cut -d/ -f1 | sort -u | grep -vE '^(CMakeLists.txt|CMakePresets.json|README.md|LICENSE|kernels|engine|layers|siamese|bench|tests|tools|docs|\..*)$')"

@@ -48,6 +48,7 @@ __global__ void activation_forward_kernel(std::size_t count, const float* x, flo
   }
   for (std::size_t i = first; i < count; ++i) y[i] = activate<kKind>(x[i]);
 }
+SIMT_CONTRACT(activation_forward_kernel);
 
 template <Activation kKind>
 __global__ void activation_backward_kernel(std::size_t count, const float* y, const float* dy, float* dx) {
@@ -60,6 +61,7 @@ __global__ void activation_backward_kernel(std::size_t count, const float* y, co
   }
   for (std::size_t i = first; i < count; ++i) dx[i] = gradient<kKind>(y[i], dy[i]);
 }
+SIMT_CONTRACT(activation_backward_kernel);
 
 LaunchConfig over(Queue queue, std::size_t count) {
   constexpr std::size_t kBlock = std::size_t{kThreads} * kWidth;

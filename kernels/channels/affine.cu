@@ -54,6 +54,7 @@ __global__ void scale_filters_kernel(int k, int row, const float* w, const float
     bias_out[f] = (bias == nullptr ? 0.0f : bias[f] * scale[f]) + shift[f];
   }
 }
+SIMT_CONTRACT(scale_filters_kernel, .loads = 1.25);
 
 }  // namespace
 

@@ -68,6 +68,7 @@ __global__ void __launch_bounds__(kThreads)
     partial[(std::size_t{2} * blockIdx.x + 1) * c + channel] = total;
   }
 }
+SIMT_CONTRACT(statistics_kernel, .loads = 2.2);
 
 struct Statistics {
   float *mean, *inverse_deviation, *running_mean, *running_variance;
@@ -97,6 +98,7 @@ __global__ void merge_kernel(int slices, std::size_t m, int c, BatchNormParams p
   out.running_mean[channel] += params.momentum * (static_cast<float>(mean) - out.running_mean[channel]);
   out.running_variance[channel] += params.momentum * (unbiased - out.running_variance[channel]);
 }
+SIMT_CONTRACT(merge_kernel, .loads = 1.55);
 
 struct Normalize {
   const float *x, *gamma, *beta, *mean, *inverse;
@@ -143,6 +145,7 @@ __global__ void fold_kernel(int c, float epsilon, const float* gamma, const floa
   scale[i] = factor;
   shift[i] = beta[i] - running_mean[i] * factor;
 }
+SIMT_CONTRACT(fold_kernel);
 
 }  // namespace
 

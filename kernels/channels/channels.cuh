@@ -40,6 +40,7 @@ __global__ void map_kernel(std::size_t m, int c, Map map) {
   const std::size_t end = std::size_t{blockIdx.x + 1} * kRowsPerBlock;
   for (std::size_t row = begin; row < end && row < m; row += kWarps) map.apply(row * c + channel, channel);
 }
+SIMT_CONTRACT(map_kernel, .sectors = 2.2, .loads = 5.1);
 
 template <class Map>
 void map(Queue queue, std::size_t m, int c, const Map& map) {
@@ -93,6 +94,7 @@ __global__ void __launch_bounds__(kThreads) sums_kernel(std::size_t m, int c, Te
     partial[(std::size_t{2} * blockIdx.x + warp) * c + channel] = sum;
   }
 }
+SIMT_CONTRACT(sums_kernel, .sectors = 2.2, .loads = 1.7);
 
 template <class End>
 __global__ void finish_kernel(int slices, int c, const float* partial, End end) {
@@ -106,6 +108,7 @@ __global__ void finish_kernel(int slices, int c, const float* partial, End end) 
   }
   end.put(channel, a, b);
 }
+SIMT_CONTRACT(finish_kernel);
 
 // end.put(c, a, b) for every channel, where terms.add(i, c, a, b) adds an element's terms.
 template <class Terms, class End>

@@ -49,6 +49,7 @@ __global__ void conv2d_fprop_kernel(Conv2dShape shape, int P, int Q, const float
   }
   y[at] = bias != nullptr ? sum + bias[k] : sum;
 }
+SIMT_CONTRACT(conv2d_fprop_kernel, .sectors = 5.8, .loads = 2310);
 
 __global__ void conv2d_dgrad_kernel(Conv2dShape shape, int P, int Q, const float* __restrict__ dy,
                                     const float* __restrict__ w, float* __restrict__ dx) {
@@ -72,6 +73,7 @@ __global__ void conv2d_dgrad_kernel(Conv2dShape shape, int P, int Q, const float
   }
   dx[at] = sum;
 }
+SIMT_CONTRACT(conv2d_dgrad_kernel, .sectors = 6.7, .loads = 71);
 
 __global__ void conv2d_wgrad_kernel(Conv2dShape shape, int P, int Q, const float* __restrict__ x,
                                     const float* __restrict__ dy, float* __restrict__ dw) {
@@ -94,6 +96,7 @@ __global__ void conv2d_wgrad_kernel(Conv2dShape shape, int P, int Q, const float
   }
   dw[at] += sum;
 }
+SIMT_CONTRACT(conv2d_wgrad_kernel, .sectors = 3.6, .loads = 38);
 
 __global__ void conv2d_bias_gradient_kernel(std::int64_t pixels, int K, const float* __restrict__ dy,
                                             float* __restrict__ db) {
@@ -103,6 +106,7 @@ __global__ void conv2d_bias_gradient_kernel(std::int64_t pixels, int K, const fl
   for (std::int64_t pixel = 0; pixel < pixels; ++pixel) sum += dy[pixel * K + k];
   db[k] += sum;
 }
+SIMT_CONTRACT(conv2d_bias_gradient_kernel);
 
 }  // namespace
 

@@ -121,6 +121,7 @@ __global__ void finish_slices_kernel(int slices, std::int64_t slice_stride, cons
   }
   end.put(e, end.output(sums, end.bias_of(column)));
 }
+SIMT_CONTRACT(finish_slices_kernel);
 
 bool without_outputs(const ConvBlock& b) { return b.conv.n == 0 || b.out_h() == 0 || b.out_w() == 0; }
 
@@ -222,6 +223,7 @@ __global__ void unpool_kernel(PooledShape s, const float* __restrict__ y, const 
     dz[((static_cast<std::int64_t>(n) * s.P + p) * s.Q + q) * s.K + k] = tap == taken ? gradient : 0.0f;
   }
 }
+SIMT_CONTRACT(unpool_kernel, .sectors = 1.3, .loads = 1.15, .stores = 1.35);
 
 void unpool(Queue queue, const ConvBlock& b, const float* y, const std::uint8_t* argmax, const float* dy, float* dz) {
   const int P = b.conv.p(), Q = b.conv.q(), K = b.conv.k, windows_down = ceil_divide(P, 2);

@@ -77,6 +77,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
+SIMT_CONTRACT(nearest_kernel, .sectors = 2, .conflicts = 1.25, .loads = 170, .stores = 560);
 
 __global__ void merge_nearest_kernel(int n, int k, int runs, Key* __restrict__ lists, float* __restrict__ distance,
                                      std::int32_t* __restrict__ index) {
@@ -92,6 +93,7 @@ __global__ void merge_nearest_kernel(int n, int k, int runs, Key* __restrict__ l
     index[std::size_t(query) * k + i] = static_cast<std::int32_t>(best[i] & 0xffffffffu);
   }
 }
+SIMT_CONTRACT(merge_nearest_kernel, .sectors = 2, .loads = 160, .stores = 310);
 
 // How b is cut for n queries: into as many runs as fill the device.
 struct Runs {

@@ -41,6 +41,7 @@ __global__ void weighted_distance_kernel(int n, int d, const float* __restrict__
     if (threadIdx.x % 32 == 0) distance[row] = sum;
   }
 }
+SIMT_CONTRACT(weighted_distance_kernel, .loads = 1.55, .stores = 8.1);
 
 // ---- all pairs
 template <Weighted kKind>
@@ -76,6 +77,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
+SIMT_CONTRACT(weighted_pairwise_kernel, .sectors = 1.05, .loads = 1.55, .stores = 4.1);
 
 template <Weighted kKind>
 void launch_pairwise(Queue queue, int n, int m, int d, const float* w, const float* a, const float* b,

@@ -42,6 +42,7 @@ __global__ void dropout_kernel(std::size_t count, float rate, float scale, std::
     if (first + j < count) y[first + j] = unit_uniform(random.word[j]) >= rate ? x[first + j] * scale : 0.0f;
   }
 }
+SIMT_CONTRACT(dropout_kernel, .loads = 1.1);
 
 }  // namespace
 

@@ -49,6 +49,7 @@ __global__ void column_sums_kernel(int rows, int columns, const float* __restric
     *to = sum;
   }
 }
+SIMT_CONTRACT(column_sums_kernel, .sectors = 1.65, .loads = 1.65, .stores = 1.65);
 
 // Adds the sums of the columns to `sums`. Needs column_sums_scratch of scratch.
 inline void column_sums(Queue queue, int rows, int columns, const float* matrix, float* sums) {

@@ -257,6 +257,7 @@ template <class T, class P>
 __global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __grid_constant__ P product) {
   multiply_tile<T>(product, static_cast<int>(blockIdx.x));
 }
+SIMT_CONTRACT(tile_product_kernel, .sectors = 1.65, .conflicts = 1.15, .loads = 31, .stores = 6.5);
 
 // Many products in one launch: a family has `count` of them, product(i), all of rows x columns and none split.
 template <class T, class Family>
@@ -266,6 +267,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) tile_products_kernel(const __g
   const auto product = family.product(block / tiles);
   multiply_tile<T>(product, block % tiles);
 }
+SIMT_CONTRACT(tile_products_kernel, .conflicts = 1.2, .loads = 1.1);
 
 // out[e] = or += sum over slices of partial[slice * elements + e], in order (+ bias[e % columns]).
 // One thread an element; reads slices * 4 bytes for 4 written.
@@ -281,6 +283,7 @@ __global__ void sum_slices_kernel(int elements, int columns, int slices, const f
   if (bias != nullptr) sum += bias[e % columns];
   out[e] = sum;
 }
+SIMT_CONTRACT(sum_slices_kernel, .sectors = 1.65, .loads = 1.45);
 
 inline void sum_slices(Queue queue, int elements, int columns, int slices, const float* partial, const float* bias,
                        bool accumulate, float* out) {

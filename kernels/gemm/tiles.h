@@ -51,6 +51,11 @@ using WideTile = Tile<16, 128, 64, 4, 16, 16, 4, 8>;
 inline constexpr int kBlocksToFill = 16;
 }  // namespace simt
 
+// What is checked is what a GPU runs.
+namespace check {
+using cuda::LargeTile, cuda::MediumTile, cuda::NarrowTile, cuda::ShortTile, cuda::WideTile, cuda::kBlocksToFill;
+}  // namespace check
+
 constexpr int ceil_divide(int a, int b) { return (a + b - 1) / b; }
 
 template <class T>

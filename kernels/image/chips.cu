@@ -53,6 +53,7 @@ __global__ void chips_kernel(ChipShape shape, int first, const float* __restrict
   }
   chips[std::size_t(i) * elements + element] = value;
 }
+SIMT_CONTRACT(chips_kernel, .sectors = 3.2, .loads = 40, .stores = 1.9);
 
 }  // namespace
 

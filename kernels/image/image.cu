@@ -37,6 +37,7 @@ __global__ void image_to_float_kernel(int n, int first, int elements, Normalizat
   const int c = element % kChannels;
   y[std::size_t(i) * elements + element] = image[element] * norm.scale[c] + norm.offset[c];
 }
+SIMT_CONTRACT(image_to_float_kernel, .sectors = 1.1, .loads = 4.2);
 
 __global__ void gather_labels_kernel(int n, const std::int32_t* __restrict__ labels,
                                      const std::int32_t* __restrict__ index, const std::int32_t* __restrict__ cursor,
@@ -45,6 +46,7 @@ __global__ void gather_labels_kernel(int n, const std::int32_t* __restrict__ lab
   if (i >= n) return;
   y[i] = labels[source_row(n, i, index, cursor)];
 }
+SIMT_CONTRACT(gather_labels_kernel, .sectors = 1.05);
 
 }  // namespace
 

@@ -156,6 +156,7 @@ __global__ void landmarks_kernel(Cascade cascade, Layout layout, Picture image, 
         static_cast<float>(i % 2 == 0 ? left + width * shape[i] : top + height * shape[i]);
   }
 }
+SIMT_CONTRACT(landmarks_kernel, .sectors = 4.6, .conflicts = 1.25, .loads = 2.1);
 
 }  // namespace
 

@@ -42,6 +42,7 @@ __global__ void linear_fprop_kernel(LinearShape shape, const float* __restrict__
   for (int i = 0; i < shape.in; ++i) sum += x[n * shape.in + i] * w[o * shape.in + i];
   y[at] = bias != nullptr ? sum + bias[o] : sum;
 }
+SIMT_CONTRACT(linear_fprop_kernel, .sectors = 6.3, .loads = 35);
 
 __global__ void linear_dgrad_kernel(LinearShape shape, const float* __restrict__ dy, const float* __restrict__ w,
                                     float* __restrict__ dx) {
@@ -52,6 +53,7 @@ __global__ void linear_dgrad_kernel(LinearShape shape, const float* __restrict__
   for (std::int64_t o = 0; o < shape.out; ++o) sum += dy[n * shape.out + o] * w[o * shape.in + i];
   dx[at] = sum;
 }
+SIMT_CONTRACT(linear_dgrad_kernel, .sectors = 1.15, .loads = 240);
 
 __global__ void linear_wgrad_kernel(LinearShape shape, const float* __restrict__ x, const float* __restrict__ dy,
                                     float* __restrict__ dw) {
@@ -62,6 +64,7 @@ __global__ void linear_wgrad_kernel(LinearShape shape, const float* __restrict__
   for (std::int64_t n = 0; n < shape.n; ++n) sum += dy[n * shape.out + o] * x[n * shape.in + i];
   dw[at] += sum;
 }
+SIMT_CONTRACT(linear_wgrad_kernel, .sectors = 1.15, .loads = 14);
 
 __global__ void linear_bias_gradient_kernel(LinearShape shape, const float* __restrict__ dy, float* __restrict__ db) {
   const std::int64_t o = element();
@@ -70,6 +73,7 @@ __global__ void linear_bias_gradient_kernel(LinearShape shape, const float* __re
   for (std::int64_t n = 0; n < shape.n; ++n) sum += dy[n * shape.out + o];
   db[o] += sum;
 }
+SIMT_CONTRACT(linear_bias_gradient_kernel, .sectors = 1.65, .loads = 1.65);
 
 }  // namespace
 

@@ -52,6 +52,7 @@ __global__ void local2d_fprop_kernel(Conv2dShape shape, int P, int Q, const floa
   }
   y[at] = bias != nullptr ? sum + bias[filter] : sum;
 }
+SIMT_CONTRACT(local2d_fprop_kernel, .sectors = 6.9, .loads = 8.6);
 
 __global__ void local2d_dgrad_kernel(Conv2dShape shape, int P, int Q, const float* __restrict__ dy,
                                      const float* __restrict__ w, float* __restrict__ dx) {
@@ -76,6 +77,7 @@ __global__ void local2d_dgrad_kernel(Conv2dShape shape, int P, int Q, const floa
   }
   dx[at] = sum;
 }
+SIMT_CONTRACT(local2d_dgrad_kernel, .sectors = 1.2, .loads = 1.55);
 
 __global__ void local2d_wgrad_kernel(Conv2dShape shape, int P, int Q, const float* __restrict__ x,
                                      const float* __restrict__ dy, float* __restrict__ dw) {
@@ -93,6 +95,7 @@ __global__ void local2d_wgrad_kernel(Conv2dShape shape, int P, int Q, const floa
   }
   dw[at] += sum;
 }
+SIMT_CONTRACT(local2d_wgrad_kernel, .loads = 2.3);
 
 __global__ void local2d_bias_gradient_kernel(int N, std::int64_t outputs, const float* __restrict__ dy,
                                              float* __restrict__ db) {
@@ -102,6 +105,7 @@ __global__ void local2d_bias_gradient_kernel(int N, std::int64_t outputs, const 
   for (int n = 0; n < N; ++n) sum += dy[n * outputs + at];
   db[at] += sum;
 }
+SIMT_CONTRACT(local2d_bias_gradient_kernel);
 
 }  // namespace
 

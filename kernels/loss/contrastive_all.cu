@@ -55,6 +55,7 @@ __global__ void __launch_bounds__(32 * kMeanRows)
     mean[column] = sum;
   }
 }
+SIMT_CONTRACT(mean_row_kernel, .sectors = 1.3, .loads = 1.3);
 
 // Sums of one slice of rows j.
 struct Partial {
@@ -171,6 +172,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
+SIMT_CONTRACT(contrastive_all_kernel, .sectors = 5.2, .conflicts = 1.05, .loads = 100, .stores = 4.4);
 
 // ---- the slices' sums
 __global__ void contrastive_all_loss_kernel(int n, int slices, Partial partial, float* __restrict__ loss,
@@ -188,6 +190,7 @@ __global__ void contrastive_all_loss_kernel(int n, int slices, Partial partial, 
   active[i] = active_sum / others;
   partial.slope[i] = slope_sum;  // where only this thread has read
 }
+SIMT_CONTRACT(contrastive_all_loss_kernel, .sectors = 1.25, .loads = 1.25, .stores = 1.1);
 
 __global__ void contrastive_all_gradient_kernel(int n, int d, int slices, float scale, const float* __restrict__ e,
                                                 const float* __restrict__ mean, Partial partial,
@@ -198,6 +201,7 @@ __global__ void contrastive_all_gradient_kernel(int n, int d, int slices, float 
   for (int s = 0; s < slices; ++s) pull += partial.pull[std::size_t(s) * n * d + at];
   de[at] = n > 1 ? scale * (partial.slope[at / d] * (e[at] - mean[at % d]) - pull) : 0.0f;
 }
+SIMT_CONTRACT(contrastive_all_gradient_kernel, .sectors = 1.15, .loads = 1.55);
 
 struct Plan {
   int row_tiles, column_blocks, slices, slice_rows;

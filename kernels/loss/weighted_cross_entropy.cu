@@ -60,6 +60,7 @@ __global__ void weighted_pairs_kernel(int n, int d, const float* __restrict__ w,
     }
   }
 }
+SIMT_CONTRACT(weighted_pairs_kernel, .loads = 3.1, .stores = 1.15);
 
 template <Weighted kKind>
 __global__ void __launch_bounds__(32 * kParts)
@@ -80,6 +81,7 @@ __global__ void __launch_bounds__(32 * kParts)
     *(column < d ? dw + column : dt) += sum;
   }
 }
+SIMT_CONTRACT(weighted_gradient_kernel, .loads = 1.2);
 
 template <Weighted kKind>
 void launch_both(Queue queue, int n, int d, const float* w, const float* t, const float* e, const std::int32_t* labels,

@@ -49,6 +49,7 @@ __global__ void l2_normalize_forward_kernel(int n, int d, float epsilon, const f
     if (lane == 0) inverse_norm[row] = clamped ? -inverse : inverse;
   }
 }
+SIMT_CONTRACT(l2_normalize_forward_kernel, .loads = 2.1, .stores = 1.1);
 
 __global__ void l2_normalize_backward_kernel(int n, int d, const float* __restrict__ y,
                                              const float* __restrict__ inverse_norm, const float* dy, float* dx) {
@@ -67,6 +68,7 @@ __global__ void l2_normalize_backward_kernel(int n, int d, const float* __restri
     for (int i = lane; i < d; i += 32) to[i] = fabsf(inverse) * (from[i] - unit[i] * along);
   }
 }
+SIMT_CONTRACT(l2_normalize_backward_kernel, .loads = 2.1);
 
 LaunchConfig over(Queue queue, int n) {
   return {.grid = static_cast<unsigned>((n + kWarps - 1) / kWarps), .block = kThreads, .queue = queue};

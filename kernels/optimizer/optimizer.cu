@@ -55,6 +55,7 @@ __global__ void sgd_kernel(int n, SgdParams params, const StepState* __restrict_
   sgd_update(params, state->learning_rate, gradient[i], value[i], momentum[i]);
   gradient[i] = 0;
 }
+SIMT_CONTRACT(sgd_kernel, .loads = 1.1);
 
 // ---- Adam
 struct AdamConstants {
@@ -108,6 +109,7 @@ __global__ void adam_kernel(int n, AdamConstants constants, const StepState* __r
   adam_update(constants, adam_step(constants, state), gradient[i], value[i], m[i], v[i]);
   gradient[i] = 0;
 }
+SIMT_CONTRACT(adam_kernel, .loads = 1.15);
 
 }  // namespace
 

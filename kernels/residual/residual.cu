@@ -38,6 +38,7 @@ __global__ void add_kernel(Image out, Image a_image, Image b_image, const float*
   if (b != nullptr) sum += element(b, b_image, n, h, w, c);
   y[std::int64_t{blockIdx.x} * out.w * out.c + at] = sum;
 }
+SIMT_CONTRACT(add_kernel);
 
 __global__ void add_same_kernel(std::size_t count, const float* a, const float* b, float* y) {
   const std::size_t first = (std::size_t{blockIdx.x} * kThreads + threadIdx.x) * 4;
@@ -48,6 +49,7 @@ __global__ void add_same_kernel(std::size_t count, const float* a, const float* 
   }
   for (std::size_t i = first; i < count; ++i) y[i] = a[i] + b[i];
 }
+SIMT_CONTRACT(add_same_kernel);
 
 void add(Queue queue, int n, Image out, Image a_image, Image b_image, const float* a, const float* b, float* y) {
   const auto rows = static_cast<unsigned>(n) * static_cast<unsigned>(out.h);

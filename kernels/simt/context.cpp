@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace gemel::simt::detail {
+namespace gemel::GEMEL_EXECUTOR::detail {
 
 #if defined(GEMEL_SIMT_UCONTEXT)
 
@@ -37,4 +37,4 @@ void make_context(Context& context, char* /*bottom*/, char* top, void (*entry)()
 
 #endif
 
-}  // namespace gemel::simt::detail
+}  // namespace gemel::GEMEL_EXECUTOR::detail

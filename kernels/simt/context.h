@@ -9,12 +9,14 @@
 
 #include <cstddef>
 
+#include "kernels/simt/build.h"
+
 #if defined(GEMEL_SIMT_PORTABLE_SWITCH) || !(defined(__x86_64__) || defined(__aarch64__))
 #define GEMEL_SIMT_UCONTEXT 1
 #include <ucontext.h>
 #endif
 
-namespace gemel::simt::detail {
+namespace gemel::GEMEL_EXECUTOR::detail {
 
 #if defined(GEMEL_SIMT_UCONTEXT)
 
@@ -96,4 +98,4 @@ inline void prefetch_stack([[maybe_unused]] const Context& context) {
 // Makes `context` a fiber that calls `entry` on the stack [bottom, top); `entry` never returns.
 void make_context(Context& context, char* bottom, char* top, void (*entry)());
 
-}  // namespace gemel::simt::detail
+}  // namespace gemel::GEMEL_EXECUTOR::detail

@@ -15,6 +15,7 @@
 #include "kernels/queue.h"
 #include "kernels/simt/launch_error.h"
 
+#define SIMT_CONTRACT(kernel, ...) static_assert(true)
 #define SIMT_UNROLL _Pragma("unroll")
 // Unrolling only so that an array indexed by the loop stays in registers: a GPU's matter; a CPU has its stack.
 #define SIMT_UNROLL_REGISTERS _Pragma("unroll")

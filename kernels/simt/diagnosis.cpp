@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
 // Why a block cannot go on, in words: what is wrong, then which threads wait where.
+#include <bit>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "kernels/simt/check/events.h"
 #include "kernels/simt/worker.h"
 
-namespace gemel::simt::detail {
+namespace gemel::GEMEL_EXECUTOR::detail {
 namespace {
+
+enum class Fault { barrier, mask };
 
 constexpr std::size_t kMaxGroups = 16;
 
@@ -44,7 +48,20 @@ std::string state_of(const Worker& w, int thread, const char* arriving, Site sit
   return warp.fresh & bit ? "not begun" : "ready";
 }
 
-std::exception_ptr report(const Worker& w, const std::string& what, const char* arriving, Site site) {
+void tell_instrument(const Worker& w, Fault fault, const std::string& what, bool arriving, Site site) {
+  const auto waits = [&](int thread) {
+    const Warp& warp = w.warps[thread >> 5];
+    return ((fault == Fault::barrier ? warp.at_barrier : warp.in_collective) >> (thread & 31) & 1) != 0;
+  };
+  int first = 0;
+  while (first < w.threads && !waits(first)) ++first;
+  std::optional<instrument::Waiting> against;
+  if (arriving && fault == Fault::barrier) against = {w.barrier.file, w.barrier.line, first};
+  instrument::stuck(fault == Fault::mask, {site.file, site.line, arriving ? w.current : first}, against, what);
+}
+
+// `arriving`: what the running thread calls at `site`; else `site` is where some thread waits.
+std::exception_ptr report(const Worker& w, Fault fault, const std::string& what, const char* arriving, Site site) {
   struct Group {
     std::string state;
     std::vector<int> threads;
@@ -57,6 +74,7 @@ std::exception_ptr report(const Worker& w, const std::string& what, const char* 
     if (group == groups.end()) group = groups.insert(group, {state, {}});
     group->threads.push_back(thread);
   }
+  if constexpr (kChecked) tell_instrument(w, fault, what, arriving != nullptr, site);
   std::string text = kernel_name(w.launch->kernel) + ", block (" + std::to_string(blockIdx.x) + ", " +
                      std::to_string(blockIdx.y) + ", " + std::to_string(blockIdx.z) + "): " + what;
   for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -70,13 +88,19 @@ std::exception_ptr report(const Worker& w, const std::string& what, const char* 
   return std::make_exception_ptr(BarrierError(text));
 }
 
-std::exception_ptr report(const Worker& w, const std::string& what) { return report(w, what, nullptr, {}); }
+// Where the first thread waits that waits in a warp function, or at the barrier.
+Site waiting_at(const Worker& w, bool in_collective) {
+  for (int i = 0; i < w.warp_count && in_collective; ++i) {
+    if (w.warps[i].in_collective != 0) return w.warps[i].site[std::countr_zero(w.warps[i].in_collective)];
+  }
+  return w.barrier;
+}
 
 }  // namespace
 
 std::exception_ptr diagnose_divergent_barrier(const Worker& w, Site site) {
-  return report(w, "threads are at different barriers; all threads of a block must meet at the same", "a barrier",
-                site);
+  return report(w, Fault::barrier, "threads are at different barriers; all threads of a block must meet at the same",
+                "a barrier", site);
 }
 
 std::exception_ptr diagnose_mask(const Worker& w, const Collective& what, unsigned mask, Site site) {
@@ -85,12 +109,12 @@ std::exception_ptr diagnose_mask(const Worker& w, const Collective& what, unsign
   char text[16];
   std::snprintf(text, sizeof text, "0x%08x", mask);
   const std::string call = std::string(what.name) + " of lanes " + text;
-  if (outside) return report(w, call + " is called by a lane the mask leaves out", what.name, site);
+  if (outside) return report(w, Fault::mask, call + " is called by a lane the mask leaves out", what.name, site);
   std::vector<int> ended;
   for (int lane = 0; lane < 32; ++lane) {
     if (mask & warp.ended & (1u << lane)) ended.push_back(lane);
   }
-  return report(w, call + " names lanes that have ended: " + ranges(ended), what.name, site);
+  return report(w, Fault::mask, call + " names lanes that have ended: " + ranges(ended), what.name, site);
 }
 
 std::exception_ptr diagnose(const Worker& w) {
@@ -102,22 +126,29 @@ std::exception_ptr diagnose(const Worker& w) {
     for (int lane = 0; lane < 32; ++lane) {
       if (!(warp.in_collective >> lane & 1)) continue;
       if (warp.mask[lane] & warp.ended) {
-        return report(w, std::string(warp.collective[lane]->name) + " names lanes that have ended");
+        return report(w, Fault::mask, std::string(warp.collective[lane]->name) + " names lanes that have ended",
+                      nullptr, warp.site[lane]);
       }
       for (int other = 0; other < lane; ++other) {
         const bool named = (warp.mask[lane] >> other & 1) && (warp.mask[other] >> lane & 1);
         if (!named || !(warp.in_collective >> other & 1)) continue;
         if (warp.mask[other] != warp.mask[lane] || warp.collective[other] != warp.collective[lane]) {
-          return report(w, "lanes of a warp wait for each other with different masks or in different functions");
+          return report(w, Fault::mask,
+                        "lanes of a warp wait for each other with different masks or in different functions", nullptr,
+                        warp.site[lane]);
         }
       }
     }
   }
   if (collective && barrier) {
-    return report(w, "some threads wait at a barrier, others in a warp function for lanes that do not come");
+    return report(w, Fault::barrier,
+                  "some threads wait at a barrier, others in a warp function for lanes that do not come", nullptr,
+                  waiting_at(w, true));
   }
-  if (collective) return report(w, "deadlock: lanes wait for each other");
-  return report(w, "a barrier that some threads skip");
+  if (collective) {
+    return report(w, Fault::mask, "deadlock: lanes wait for each other", nullptr, waiting_at(w, true));
+  }
+  return report(w, Fault::barrier, "a barrier that some threads skip", nullptr, w.barrier);
 }
 
-}  // namespace gemel::simt::detail
+}  // namespace gemel::GEMEL_EXECUTOR::detail

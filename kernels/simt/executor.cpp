@@ -18,6 +18,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kernels/simt/check/events.h"
 #include "kernels/simt/thread_pool.h"
 #include "kernels/simt/worker.h"
 
@@ -35,7 +36,7 @@
 #define GEMEL_SIMT_NO_TSAN
 #endif
 
-namespace gemel::simt {
+namespace gemel::GEMEL_EXECUTOR {
 namespace detail {
 
 [[gnu::tls_model("initial-exec")]] thread_local constinit int barrier_held = 0;
@@ -69,6 +70,7 @@ inline void set_current(Worker& w, int thread) {
   w.current = thread;
   threadIdx = w.coordinates[thread];
   lane = thread & 31;
+  if constexpr (kChecked) instrument::current_thread = thread;
 }
 
 #if defined(GEMEL_SIMT_ASAN)
@@ -108,6 +110,7 @@ Hop fail(Worker& w, std::exception_ptr error) {
 }
 
 void release_barrier(Worker& w) {
+  if constexpr (kChecked) instrument::barrier_released();
   barrier_held = w.held;
   w.held = 0;
   w.at_barrier = 0;
@@ -235,7 +238,9 @@ Hop arrive_at_collective(const Collective& what, unsigned mask, void* argument, 
     bool agree = true;
     for_each_lane(lanes, [&](int i) { agree &= warp.mask[i] == lanes && warp.collective[i] == &what; });
     if (agree) [[likely]] {
+      if constexpr (kChecked) instrument::begin_lanes_meet();
       what.run(warp.argument, lanes);
+      if constexpr (kChecked) instrument::lanes_met(me >> 5, lanes, lanes == (warp.exists & ~warp.ended), what.name);
       warp.in_collective &= ~lanes;
       warp.ready |= lanes;
       return {nullptr, nullptr};  // the last one goes on; the others follow in their turn
@@ -337,6 +342,7 @@ void begin_block(Worker& w, std::uint64_t block) {
 
 void run_block(Worker& w, std::uint64_t block, ThreadOrder order) {
   begin_block(w, block);
+  if constexpr (kChecked) instrument::begin_block(block, {blockIdx.x, blockIdx.y, blockIdx.z});
   set_order(w, order, block);
   running = &w;
 #if defined(GEMEL_SIMT_TSAN)
@@ -354,6 +360,7 @@ void run_block(Worker& w, std::uint64_t block, ThreadOrder order) {
 #if defined(GEMEL_SIMT_TSAN)
   __tsan_switch_to_fiber(w.outside_fiber, 0);
 #endif
+  if constexpr (kChecked) instrument::end_block();
   running = nullptr;
   shared_memory = nullptr;
   block_serial = ~std::uint64_t{0};
@@ -379,6 +386,7 @@ Worker& own_worker() {
 // Ranges for the pool, none shorter than `shortest` blocks: enough for its threads to even out, few enough to cost
 // nothing.
 int chunk_count(std::uint64_t blocks, std::uint64_t shortest) {
+  if constexpr (kChecked) return 1;  // the instrument sees one block after the other
   const auto threads = static_cast<std::uint64_t>(ThreadPool::instance().threads());
   return static_cast<int>(std::clamp<std::uint64_t>(blocks / shortest, 1, threads == 1 ? 1 : threads * 16));
 }
@@ -399,6 +407,15 @@ void run_grid(const Launch& launch) {
   ThreadPool::instance().run(chunks, [&](int chunk, int) {
     Worker& w = own_worker();
     begin_launch(w, launch);
+    if constexpr (kChecked) {
+      const dim3 &g = launch.grid, &b = launch.block;
+      instrument::begin_launch({launch.kernel,
+                                {g.x, g.y, g.z},
+                                {b.x, b.y, b.z},
+                                w.threads,
+                                w.stacks.bottom(0),
+                                w.stacks.bottom(kMaxThreadsPerBlock)});
+    }
     const std::uint64_t begin = blocks * chunk / chunks, end = blocks * (chunk + 1) / chunks;
     for (std::uint64_t block = begin; block < end; ++block) run_block(w, block, order);
   });
@@ -427,4 +444,4 @@ void run_flat(std::string_view kernel, std::size_t shared_bytes, std::uint64_t b
 
 }  // namespace detail
 
-}  // namespace gemel::simt
+}  // namespace gemel::GEMEL_EXECUTOR

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "kernels/simt/build.h"
 #include "kernels/simt/context.h"
 #include "kernels/simt/host_types.h"
 #include "kernels/simt/launch_error.h"
@@ -25,7 +26,9 @@
 #endif
 #endif
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(GEMEL_SIMT_CHECK)
+// Compiled for the thread sanitizer, and run without it (kernels/simt/check/).
+#elif defined(__SANITIZE_THREAD__)
 #define GEMEL_SIMT_TSAN 1
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -39,7 +42,7 @@
 
 #define SIMT_INLINE inline __attribute__((always_inline))
 
-namespace gemel::simt {
+namespace gemel::GEMEL_EXECUTOR {
 
 // The order in which the threads of a block get their turns.  A correct kernel gives the same results in each.
 struct ThreadOrder {
@@ -52,9 +55,9 @@ struct ThreadOrder {
 void set_thread_order(ThreadOrder order);
 ThreadOrder thread_order();
 
-}  // namespace gemel::simt
+}  // namespace gemel::GEMEL_EXECUTOR
 
-namespace gemel::simt::detail {
+namespace gemel::GEMEL_EXECUTOR::detail {
 
 // Where a kernel waits.
 struct Site {
@@ -148,4 +151,4 @@ void run_flat(std::string_view kernel, std::size_t shared_bytes, std::uint64_t b
 // An address the compiler knows nothing of but that it is in none of the program's variables.  (It is null.)
 [[gnu::malloc]] char* unknown_memory();
 
-}  // namespace gemel::simt::detail
+}  // namespace gemel::GEMEL_EXECUTOR::detail

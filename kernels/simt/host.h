@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What the portable spelling of kernels/simt/simt.h means under a C++ compiler: CUDA's keywords, built-in types and
-// variables, shared memory, and the functions of the SIMT executor.  Everything lives in gemel::simt, where kernel
-// code finds it unqualified.
+// variables, shared memory, and the functions of the SIMT executor.  Everything lives in gemel::simt (or
+// gemel::check, build.h), where kernel code finds it unqualified.
 #pragma once
 
 // The standard library comes before the keywords below, which are macros.
@@ -42,11 +42,22 @@
 #include "kernels/simt/host_intrinsics.h"
 #include "kernels/simt/host_launch.h"
 
+// What a kernel must keep of a GPU's memory, said beside it and measured without one: kernels/simt/check/contract.h.
+#if defined(GEMEL_SIMT_CHECK)
+#include "kernels/simt/check/contract.h"
+#define SIMT_CONTRACT(kernel, ...)                                                        \
+  [[maybe_unused]] static const ::gemel::instrument::RegisterContract kernel##_contract { \
+#kernel, { __VA_ARGS__ }                                                              \
+  }
+#else
+#define SIMT_CONTRACT(kernel, ...) static_assert(true)
+#endif
+
 // Static shared memory: SIMT_SHARED(float, tile, [16][64]) declares `float (&tile)[16][64]` in the block's memory,
 // 16-byte aligned.  As in CUDA, one declaration is one array, however often the function that holds it is called.
-#define SIMT_SHARED(Type, name, ...)                                                                        \
-  using name##_simt_shared = Type __VA_ARGS__;                                                              \
-  [[gnu::tls_model(                                                                                         \
-      "initial-exec")]] static thread_local constinit ::gemel::simt::detail::SharedSite<name##_simt_shared> \
-      name##_simt_site{};                                                                                   \
+#define SIMT_SHARED(Type, name, ...)                                                                                  \
+  using name##_simt_shared = Type __VA_ARGS__;                                                                        \
+  [[gnu::tls_model(                                                                                                   \
+      "initial-exec")]] static thread_local constinit ::gemel::GEMEL_EXECUTOR::detail::SharedSite<name##_simt_shared> \
+      name##_simt_site{};                                                                                             \
   auto& name = name##_simt_site.get()

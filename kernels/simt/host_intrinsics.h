@@ -17,7 +17,7 @@
 
 #define SIMT_SITE const char *site_file = __builtin_FILE(), int site_line = __builtin_LINE()
 
-namespace gemel::simt {
+namespace gemel::GEMEL_EXECUTOR {
 
 // ---- barriers ----
 
@@ -278,4 +278,4 @@ inline float __powf(float x, float y) { return powf(x, y); }
 inline float __sinf(float x) { return sinf(x); }
 inline float __cosf(float x) { return cosf(x); }
 
-}  // namespace gemel::simt
+}  // namespace gemel::GEMEL_EXECUTOR

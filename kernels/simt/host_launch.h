@@ -11,9 +11,10 @@
 #include <utility>
 
 #include "kernels/queue.h"
+#include "kernels/simt/check/parameters.h"
 #include "kernels/simt/executor.h"
 
-namespace gemel::simt {
+namespace gemel::GEMEL_EXECUTOR {
 
 struct LaunchConfig {
   dim3 grid, block;
@@ -121,6 +122,7 @@ void launch(const LaunchConfig& config, Args&&... args) {
   const dim3 &g = config.grid, &b = config.block;
   if (!check_launch(name, {{g.x, g.y, g.z}, {b.x, b.y, b.z}, config.shared_bytes})) return;
   const detail::Closure<Kernel> closure{{std::forward<Args>(args)...}};
+  if constexpr (kChecked) instrument::parameters(&closure, sizeof closure);
   detail::run_grid({name, g, b, config.shared_bytes, &detail::Closure<Kernel>::run_thread, &closure});
   if (config.queue.launches != nullptr) ++*config.queue.launches;
 }
@@ -132,12 +134,16 @@ void launch_flat(const LaunchConfig& config, Args&&... args) {
   constexpr std::string_view name = detail::spelled<Kernel>();
   const dim3 &g = config.grid, &b = config.block;
   if (!check_launch(name, {{g.x, g.y, g.z}, {b.x, b.y, b.z}, config.shared_bytes})) return;
-  using Flat = detail::FlatLaunch<Kernel>;
-  if (!Flat::possible(g, b)) return launch<Kernel>(config, std::forward<Args>(args)...);
-  const Flat flat{{std::forward<Args>(args)...}, g, b};
-  detail::run_flat(name, config.shared_bytes, std::uint64_t{g.x} * g.y * g.z, b.x * b.y * b.z, &Flat::run_blocks,
-                   &flat);
-  if (config.queue.launches != nullptr) ++*config.queue.launches;
+  if constexpr (kChecked) {  // the threads one by one: a barrier-free kernel is a loop over them as it is
+    return launch<Kernel>(config, std::forward<Args>(args)...);
+  } else {
+    using Flat = detail::FlatLaunch<Kernel>;
+    if (!Flat::possible(g, b)) return launch<Kernel>(config, std::forward<Args>(args)...);
+    const Flat flat{{std::forward<Args>(args)...}, g, b};
+    detail::run_flat(name, config.shared_bytes, std::uint64_t{g.x} * g.y * g.z, b.x * b.y * b.z, &Flat::run_blocks,
+                     &flat);
+    if (config.queue.launches != nullptr) ++*config.queue.launches;
+  }
 }
 
-}  // namespace gemel::simt
+}  // namespace gemel::GEMEL_EXECUTOR

@@ -5,7 +5,9 @@
 
 #include <cstddef>
 
-namespace gemel::simt {
+#include "kernels/simt/build.h"
+
+namespace gemel::GEMEL_EXECUTOR {
 
 struct uint3 {
   unsigned x, y, z;
@@ -68,4 +70,4 @@ inline double2 make_double2(double x, double y) { return {x, y}; }
 [[gnu::tls_model("initial-exec")]] inline thread_local constinit dim3 gridDim{};
 inline constexpr int warpSize = 32;
 
-}  // namespace gemel::simt
+}  // namespace gemel::GEMEL_EXECUTOR

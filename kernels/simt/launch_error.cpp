@@ -57,8 +57,8 @@ std::string kernel_name(std::string_view pretty_function) {
     if (const auto end = name.find_last_of(']'); end != std::string::npos) name.erase(end);
     if (const auto end = name.find("; "); end != std::string::npos) name.erase(end);
   }
-  for (std::string_view noise :
-       {"(anonymous namespace)::", "{anonymous}::", "<unnamed>::", "gemel::simt::", "gemel::cuda::"}) {
+  for (std::string_view noise : {"(anonymous namespace)::", "{anonymous}::", "<unnamed>::", "gemel::simt::",
+                                 "gemel::check::", "gemel::cuda::"}) {
     erase_all(name, noise);
   }
   // nvcc writes an anonymous namespace as _GLOBAL__N__<hash>_<file>_<hash>::

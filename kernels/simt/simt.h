@@ -10,6 +10,7 @@
 //   - unrolling is SIMT_UNROLL, 16-byte accesses are load4 and store4;
 //   - a launch is launch<kernel>(config, arguments...), or launch_flat<kernel>(...) for a kernel that neither
 //     meets a barrier nor exchanges values between threads;
+//   - SIMT_CONTRACT(kernel, .sectors = 1.1) behind a kernel bounds what it asks of memory (kernels/simt/check/contract.h);
 //   - every thread of a block reaches every barrier: guard the work, not the barrier;
 //   - warp functions name the lanes that take part (`_sync`, no __activemask).
 #pragma once

@@ -12,7 +12,7 @@
 #include "kernels/simt/executor.h"
 #include "kernels/simt/worker.h"
 
-namespace gemel::simt {
+namespace gemel::GEMEL_EXECUTOR {
 namespace {
 
 ThreadOrder order_from_environment() {
@@ -66,4 +66,4 @@ void set_order(Worker& w, ThreadOrder order, std::uint64_t block) {
 }
 
 }  // namespace detail
-}  // namespace gemel::simt
+}  // namespace gemel::GEMEL_EXECUTOR

@@ -11,6 +11,8 @@
 #include <new>
 #include <string>
 
+#include "kernels/simt/check/events.h"
+
 #if defined(GEMEL_SIMT_ASAN)
 #include <sanitizer/asan_interface.h>
 #define SIMT_FORBID(address, bytes) __asan_poison_memory_region(address, bytes)
@@ -23,7 +25,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-namespace gemel::simt::detail {
+namespace gemel::GEMEL_EXECUTOR::detail {
 namespace {
 
 constexpr std::size_t kStackBytes = 64 * 1024;
@@ -33,7 +35,7 @@ constexpr std::size_t kArenaAlignment = 1024;
 #if defined(GEMEL_SIMT_ASAN)
 constexpr std::size_t kGap = 64;  // forbidden bytes after each piece of shared memory
 #else
-constexpr std::size_t kGap = 0;
+constexpr std::size_t kGap = kChecked ? 128 : 0;  // all banks once: the next piece begins at the bank it would
 #endif
 
 std::size_t round_up(std::size_t x, std::size_t multiple) { return (x + multiple - 1) / multiple * multiple; }
@@ -80,6 +82,7 @@ SharedMemory::SharedMemory()
 
 unsigned char* SharedMemory::begin_block(std::size_t dynamic_bytes) {
   SIMT_FORBID(memory_.get(), kArenaBytes);
+  if constexpr (kChecked) instrument::begin_shared(memory_.get(), kArenaBytes);
   pieces_.clear();
   used_ = 0;
   static_bytes_ = 0;
@@ -114,6 +117,7 @@ void* SharedMemory::take(std::size_t bytes, std::size_t alignment) {
   void* address = memory_.get() + at;
   SIMT_ALLOW(address, bytes);
   std::memset(address, 0xff, bytes);
+  if constexpr (kChecked) instrument::shared_piece(address, bytes);
   return address;
 }
 
@@ -131,4 +135,4 @@ Worker::~Worker() {
 #endif
 }
 
-}  // namespace gemel::simt::detail
+}  // namespace gemel::GEMEL_EXECUTOR::detail

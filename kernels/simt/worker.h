@@ -11,7 +11,7 @@
 
 #include "kernels/simt/executor.h"
 
-namespace gemel::simt::detail {
+namespace gemel::GEMEL_EXECUTOR::detail {
 
 // Bit i of a mask is lane i.  A lane that exists is ready, at a barrier, in a collective, or has ended.
 struct Warp {
@@ -129,4 +129,4 @@ std::exception_ptr diagnose_mask(const Worker& worker, const Collective& what, u
 
 bool same_site(Site a, Site b);
 
-}  // namespace gemel::simt::detail
+}  // namespace gemel::GEMEL_EXECUTOR::detail

@@ -90,20 +90,27 @@ class GuardedBuffer {
  public:
   // `contents` is what lies between the guards at first.
   GuardedBuffer(const Memory& memory, const Bytes& contents, bool guard_in_front)
-      : memory_(&memory), front_(guard_in_front ? kGuard : 0), bytes_(contents.size()) {
-    Bytes all(front_ + bytes_ + kGuard);
+      : memory_(&memory),
+        guard_(memory.watched ? 0 : kGuard),
+        front_(guard_in_front ? guard_ : 0),
+        bytes_(contents.size()) {
+    Bytes all(front_ + bytes_ + guard_);
     fill_guard(all.data(), front_);
     std::copy(contents.begin(), contents.end(), all.begin() + static_cast<std::ptrdiff_t>(front_));
-    fill_guard(all.data() + front_ + bytes_, kGuard);
+    fill_guard(all.data() + front_ + bytes_, guard_);
     base_ = memory.allocate(all.size());
     memory.upload(base_, all.data(), all.size());
   }
+  // Contents as they come.
+  GuardedBuffer(const Memory& memory, std::size_t bytes)
+      : memory_(&memory), base_(memory.allocate(bytes)), guard_(0), front_(0), bytes_(bytes) {}
   ~GuardedBuffer() {
     if (base_ != nullptr) memory_->free(base_);
   }
   GuardedBuffer(GuardedBuffer&& other) noexcept
       : memory_(other.memory_),
         base_(std::exchange(other.base_, nullptr)),
+        guard_(other.guard_),
         front_(other.front_),
         bytes_(other.bytes_) {}
   GuardedBuffer& operator=(GuardedBuffer&&) = delete;
@@ -113,9 +120,9 @@ class GuardedBuffer {
 
   // The contents; `intact` tells whether both guards still are.
   Bytes read(bool* intact) const {
-    Bytes all(front_ + bytes_ + kGuard);
+    Bytes all(front_ + bytes_ + guard_);
     memory_->download(all.data(), base_, all.size());
-    *intact = guard_intact(all.data(), front_) && guard_intact(all.data() + front_ + bytes_, kGuard);
+    *intact = guard_intact(all.data(), front_) && guard_intact(all.data() + front_ + bytes_, guard_);
     const auto begin = all.begin() + static_cast<std::ptrdiff_t>(front_);
     return Bytes(begin, begin + static_cast<std::ptrdiff_t>(bytes_));
   }
@@ -123,7 +130,7 @@ class GuardedBuffer {
  private:
   const Memory* memory_;
   void* base_ = nullptr;
-  std::size_t front_, bytes_;
+  std::size_t guard_, front_, bytes_;
 };
 
 class Buffers final : public DeviceTensors {
@@ -174,7 +181,8 @@ Outcome run_case(const OpCase& c, const Kernels& kernels, Queue queue, const Mem
   // No guard in front of the scratch: it is aligned like the memory itself.
   Bytes scratch_contents(c.scratch ? c.scratch(kernels) : 0);
   fill_guard(scratch_contents.data(), scratch_contents.size());
-  const GuardedBuffer scratch(memory, scratch_contents, false);
+  const GuardedBuffer scratch =
+      memory.watched ? GuardedBuffer(memory, scratch_contents.size()) : GuardedBuffer(memory, scratch_contents, false);
   queue.scratch = {scratch.data(), scratch.bytes()};
 
   c.run(kernels, queue, buffers);

@@ -15,6 +15,9 @@ struct Memory {
   std::function<void(void*)> free;
   std::function<void(void* to, const void* from, std::size_t bytes)> upload;
   std::function<void(void* to, const void* from, std::size_t bytes)> download;  // waits for the queue first
+  // The device itself tells of an access outside an allocation, and of a read of what was never written: buffers are
+  // then of their exact size, and the scratch is left as it comes.
+  bool watched = false;
 };
 
 // Host memory, for simt and cpu.
@@ -27,7 +30,8 @@ struct Outcome {
   bool ok() const { return mismatch.tensor.empty() && overwritten.empty(); }
 };
 
-// Allocates, fills, calls, compares. Guard bytes (64 either side of each buffer, and after the scratch) must survive.
+// Allocates, fills, calls, compares. Guard bytes (64 either side of each buffer, and after the scratch; none in watched
+// memory) must survive.
 Outcome run_case(const OpCase& c, const Kernels& kernels, Queue queue, const Memory& memory, std::uint64_t seed = 1);
 
 // Central differences of the objective against the reference's gradient, in double. Empty: agrees; else what differs.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The program as a person meets it: every command, exit statuses, one-line errors, nothing half-written.
-#   cli_test.sh GEMEL_BINARY
+#   cli_test.sh GEMEL_BINARY TREE BUILD
 set -uo pipefail
 source "$(dirname "$0")/cli_support.sh"
 train=(train "$data" --net tiny.net --device cpu --loss contrastive --batch 8 --seed 3)
@@ -153,6 +153,20 @@ status 0 bench --device cpu --quick --filter '^(linear|step lenet)' --seconds 0.
 [ "$(grep -c '^linear_' stdout)" -eq 3 ] || fail "bench --quick is not one shape of each operation: $out"
 bad 'regular expression' bench --filter '('
 bad 'fits no case' bench --filter fly
+
+# ---- the instrument, where the build has it
+if grep -q 'GEMEL_HAVE_CHECK:INTERNAL=ON' "$3/CMakeCache.txt"; then
+  status 0 profile --help && says 'Example'
+  status 0 check --device check --op loss_reduce && says 'loss_reduce .*ok'
+  status 0 profile paired_distance -o pages && says 'kernels/distance/paired.cu:[0-9]* .*global load'
+  grep -q 'Who touches what' pages/paired_distance.html || fail "no pictures in pages/paired_distance.html"
+  status 0 profile loss_reduce --json && json
+  bad 'known: .*conv2d_fprop' profile fly
+  bad 'or --all' profile
+  bad 'no shape holds' profile loss_reduce --shape fly
+else
+  bad 'GEMEL_CHECK' check --device check --op loss_reduce
+fi
 
 # ---- bad input: IDX
 head -c 1000 images >cut; bad 'cut' "${train[@]/$data/idx:cut,labels}" -o bad.safetensors

@@ -8,6 +8,9 @@
 
 #include "bench/measure.h"
 #include "tools/gemel/command.h"
+#if defined(GEMEL_CHECK)
+#include "tests/reference/watched_memory.h"
+#endif
 
 namespace gemel::cli {
 namespace {
@@ -48,18 +51,14 @@ std::vector<OpCase> chosen_cases(const CheckFlags& options) {
   return cases;
 }
 
-void check_one(Device& device, Stream& stream, const OpCase& c, bool gradients, Row& row) {
-  bench::Measurement m = bench::check_case(device, stream, c);
-  ++row.cases;
-  if (!(m.error <= row.worst)) row.worst = m.error;  // keeps NaN
-  if (!m.problem.empty()) row.problems.push_back(m.problem);
+void check_gradient(const OpCase& c, bool gradients, Row& row) {
   if (!gradients || c.gradients.empty() || !c.objective) return;
   ++row.gradients;
   std::string problem = reference::check_gradient(c);
   if (!problem.empty()) row.problems.push_back("gradient: " + problem);
 }
 
-int print(const CheckFlags& options, const Device& device, const Table& table) {
+int print(const CheckFlags& options, const std::string& device, const Table& table) {
   std::vector<std::vector<std::string>> lines{{"operation", "cases", "gradients", "worst error", ""}};
   Json json = Json::array();
   int cases = 0, failed = 0;
@@ -75,30 +74,77 @@ int print(const CheckFlags& options, const Device& device, const Table& table) {
     for (auto& line : lines) line.erase(line.begin() + 2);
   }
   if (options.json) {
-    std::cout << dump({{"device", device.name()}, {"ok", failed == 0}, {"operations", json}}) << "\n";
+    std::cout << dump({{"device", device}, {"ok", failed == 0}, {"operations", json}}) << "\n";
   } else {
     std::cout << align(lines) << "(worst error: share of the tolerance; more than 100 % fails)\n";
     for (const std::string& op : table.order) {
       for (const std::string& problem : table.rows.at(op).problems) std::cout << "FAIL " << problem << "\n";
     }
-    std::cout << device.name() << ": " << cases << " cases of " << table.order.size() << " operations, "
+    std::cout << device << ": " << cases << " cases of " << table.order.size() << " operations, "
               << (failed == 0 ? "all agree with the reference" : concat(failed, " operations FAIL")) << "\n";
   }
   return failed == 0 ? 0 : 1;
 }
 
+// What is run on: a device, or the instrument's kernels.
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  virtual std::string name() const = 0;
+  virtual void check(const OpCase& c, Row& row) = 0;
+};
+
+class DeviceSubject final : public Subject {
+ public:
+  explicit DeviceSubject(const DeviceOptions& options) : device_(options.open()), stream_(device_->make_stream()) {}
+  std::string name() const override { return device_->name(); }
+  void check(const OpCase& c, Row& row) override {
+    const bench::Measurement m = bench::check_case(*device_, stream_, c);
+    if (!(m.error <= row.worst)) row.worst = m.error;  // keeps NaN
+    if (!m.problem.empty()) row.problems.push_back(m.problem);
+  }
+
+ private:
+  std::unique_ptr<Device> device_;
+  Stream stream_;
+};
+
+#if defined(GEMEL_CHECK)
+class WatchedSubject final : public Subject {
+ public:
+  std::string name() const override { return "check"; }
+  void check(const OpCase& c, Row& row) override {
+    const reference::Outcome outcome = reference::run_case(c, check::kernels(), Queue{}, reference::watched_memory());
+    if (!(outcome.mismatch.worst <= row.worst)) row.worst = outcome.mismatch.worst;
+    if (!outcome.ok()) row.problems.push_back(outcome.mismatch.describe(c) + outcome.overwritten);
+    for (const instrument::Report& report : instrument::take_reports()) row.problems.push_back(report.text());
+  }
+};
+#endif
+
+std::unique_ptr<Subject> subject_of(const CheckFlags& options) {
+  if (options.device.device != "check") return std::make_unique<DeviceSubject>(options.device);
+#if defined(GEMEL_CHECK)
+  return std::make_unique<WatchedSubject>();
+#else
+  throw InputError("device 'check': this build has no instrument; configure with -DGEMEL_CHECK=ON, on Linux, with g++");
+#endif
+}
+
 int check(const CheckFlags& options) {
   std::vector<OpCase> cases = chosen_cases(options);
-  auto device = options.device.open();
-  Stream stream = device->make_stream();
+  const std::unique_ptr<Subject> subject = subject_of(options);
   Table table;
   bool progress = terminal_on_stderr();
   for (std::size_t i = 0; i < cases.size(); ++i) {
     if (progress) std::cerr << "\r\033[K" << i + 1 << "/" << cases.size() << "  " << cases[i].op << std::flush;
-    check_one(*device, stream, cases[i], options.gradients, table.row(cases[i].op));
+    Row& row = table.row(cases[i].op);
+    ++row.cases;
+    subject->check(cases[i], row);
+    check_gradient(cases[i], options.gradients, row);
   }
   if (progress) std::cerr << "\r\033[K" << std::flush;
-  return print(options, *device, table);
+  return print(options, subject->name(), table);
 }
 
 }  // namespace
@@ -118,7 +164,8 @@ void add_check(CLI::App& program, Action& action) {
       "Exit status 1 when an operation disagrees.\n"
       "Examples:\n"
       "  gemel check --device cuda --depth full\n"
-      "  gemel check --device simt --op conv2d");
+      "  gemel check --device simt --op conv2d\n"
+      "  gemel check --device check --op conv2d    (races, bounds and the like: docs/instrument.md)");
   command->callback([options, &action] { action = [options] { return check(*options); }; });
 }
 

@@ -38,6 +38,7 @@ void add_extract(CLI::App& program, Action& action);
 void add_import(CLI::App& program, Action& action);
 void add_info(CLI::App& program, Action& action);
 void add_check(CLI::App& program, Action& action);
+void add_profile(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 void add_devices(CLI::App& program, Action& action);
 

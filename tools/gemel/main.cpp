@@ -51,6 +51,9 @@ int run(int argc, char** argv) {
   gemel::cli::add_import(program, action);
   gemel::cli::add_info(program, action);
   gemel::cli::add_check(program, action);
+#if defined(GEMEL_CHECK)
+  gemel::cli::add_profile(program, action);
+#endif
   gemel::cli::add_bench(program, action);
   gemel::cli::add_devices(program, action);
   try {
