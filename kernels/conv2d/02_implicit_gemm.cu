@@ -34,6 +34,7 @@ namespace gemel::GEMEL_DEVICE {
 namespace {
 
 using namespace gemm;
+using Tiles = RegisterTiles<Staging::registers>;
 
 // Whether both factors of the backward passes are fetched 16 bytes at a time.
 bool by_four(const Conv2dShape& s) { return s.c % 4 == 0 && s.k % 4 == 0; }
@@ -50,7 +51,7 @@ void fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, co
                                                                .out = y,
                                                                .bias = bias,
                                                                .slice = slice};
-  multiply_split(queue, product, split_slices(rows, s.k, depth, slice, Vector == 4));
+  multiply_split<Tiles>(queue, product, split_slices(rows, s.k, depth, slice, Vector == 4));
 }
 
 // ---- dgrad
@@ -140,7 +141,7 @@ void dgrad_phase(Queue queue, const Conv2dShape& s, const Phase& h, const Phase&
     product.partial_stride = std::int64_t{s.n} * s.h * s.w * s.c;
     product.partial = scratch_floats(queue, partial_bytes(slices.split, product.partial_stride));
   }
-  multiply_tiles(queue, product, slices.split);
+  Tiles::launch(queue, product, slices.split);
 }
 
 template <int DyVector, int WVector>
@@ -177,7 +178,7 @@ void wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, f
                                                                         .bias = nullptr,
                                                                         .accumulate = true,
                                                                         .slice = slice};
-  multiply_split(queue, product, ceil_divide(depth, slice));
+  multiply_split<Tiles>(queue, product, ceil_divide(depth, slice));
 }
 
 }  // namespace

@@ -183,7 +183,7 @@ void forward(Queue queue, const ConvBlock& b, const float* x, const float* w, co
     product.partial = scratch;
     product.partial_stride = std::int64_t{plan.rows} * K;
   }
-  multiply_tiles(queue, product, plan.split);
+  RegisterTiles<Staging::registers>::launch(queue, product, plan.split);
   if (plan.split > 1) {
     const int outputs = plan.rows / BlockEnd<Pool>::kTaps * K;
     launch_flat<finish_slices_kernel<Pool>>(

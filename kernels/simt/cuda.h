@@ -38,6 +38,8 @@ __device__ __forceinline__ T& shared_storage() {
   return *reinterpret_cast<T*>(gemel_dynamic_shared);
 }
 
+// One 8-byte access; `p` is 8-byte aligned.
+__device__ __forceinline__ float2 load2(const float* p) { return *reinterpret_cast<const float2*>(p); }
 // One 16-byte access; `p` is 16-byte aligned.
 __device__ __forceinline__ float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 __device__ __forceinline__ void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }

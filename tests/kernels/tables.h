@@ -3,6 +3,7 @@
 // The tables that run in host memory: `simt`, `cpu`, and one for each rung of the ladders.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "kernels/distance/rungs.h"
 #include "kernels/linear/rungs.h"
 #include "kernels/local2d/rungs.h"
+#include "tests/reference/op_case.h"
 
 namespace gemel::reference {
 
@@ -17,6 +19,14 @@ struct Table {
   std::string name;  // "simt", "simt_02_tiled"
   Kernels kernels;
   std::string ops;  // a rung is run on the cases of ops that begin so; empty: on all
+  Math math = Math::fp32;
+
+  // The case with as much error as the table's arithmetic may add: twice the rounding of a factor, for each of the two.
+  OpCase with_its_error(OpCase c) const {
+    if (math == Math::tf32) c.relative = std::max(c.relative, 0x1p-9);
+    if (math == Math::bf16) c.relative = std::max(c.relative, 0x1p-7);
+    return c;
+  }
 };
 
 inline const std::vector<Table>& tables() {
@@ -26,7 +36,7 @@ inline const std::vector<Table>& tables() {
       result.push_back({std::string("simt_conv2d_") + rung.name, rung.in(simt::kernels()), "conv2d"});
     }
     for (const LinearRung& rung : simt::linear_rungs()) {
-      result.push_back({std::string("simt_linear_") + rung.name, rung.in(simt::kernels()), "linear"});
+      result.push_back({std::string("simt_linear_") + rung.name, rung.in(simt::kernels()), "linear", rung.math});
     }
     for (const Local2dRung& rung : simt::local2d_rungs()) {
       result.push_back({std::string("simt_local2d_") + rung.name, rung.in(simt::kernels()), "local2d"});
