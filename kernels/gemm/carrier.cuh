@@ -101,8 +101,8 @@ class Carrier {
   float held_[W::kDepths][W::kLanes][kVector] = {};
 };
 
-// By asynchronous copies, which are started here and waited for by the caller. at(lane, depth) is where an element goes;
-// kTogether: the elements of a vector go to neighbours.
+// By asynchronous copies, which are started here and waited for by the caller. tile.at(lane, depth) is where an element
+// goes; kTogether: the elements of a vector go to neighbours.
 template <class T, class Operand, int Width, bool kTogether>
 class AsyncCarrier {
  public:
@@ -113,16 +113,16 @@ class AsyncCarrier {
       : walk_(operand, first_lane, thread) {}
 
   // Depths [k, k + kDepth), those from `end` on being 0.
-  template <class Copies, class At>
-  __device__ __forceinline__ void start(int k, int end, Copies& copies, At at) const {
+  template <class Copies, class Tile>
+  __device__ __forceinline__ void start(int k, int end, Copies& copies, Tile& tile) const {
     walk_.visit(k, end, [&](int j, int i, const float* from) {
       const int lane = walk_.lane(i), depth = walk_.depth(j);
       if constexpr (kTogether) {
-        copies.template copy<4 * Operand::kVector>(at(lane, depth), from);
+        copies.template copy<4 * Operand::kVector>(tile.at(lane, depth), from);
       } else {
         SIMT_UNROLL_REGISTERS
         for (int v = 0; v < Operand::kVector; ++v) {
-          copies.template copy<4>(Operand::kAlongDepth ? at(lane, depth + v) : at(lane + v, depth),
+          copies.template copy<4>(Operand::kAlongDepth ? tile.at(lane, depth + v) : tile.at(lane + v, depth),
                                   from != nullptr ? from + v : nullptr);
         }
       }

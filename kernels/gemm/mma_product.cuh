@@ -207,7 +207,7 @@ __device__ __forceinline__ void multiply_stage(const MmaSpot<T>& spot, A& a, B& 
   } else {
     static_assert(kMath == Math::tf32x3);
     MmaSums<T> stage = {};
-    SIMT_UNROLL
+    SIMT_ONE_AT_A_TIME
     for (int k = 0; k < T::kDepth; k += 8) {
       std::uint32_t small_left[T::kDown][4], small_right[T::kAcross][2];
       load_left<T>(a, spot, k, left);
@@ -245,8 +245,8 @@ __global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __gri
   sum_in_slices<T>(product, spot, first_row, first_column, [&](int begin, int end, Results<T>& results) {
     const auto start = [&](int k, int stage) {
       if (k < end) {
-        a.start(k, end, copies, [&](int lane, int depth) { return stages.a[stage].at(lane, depth); });
-        b.start(k, end, copies, [&](int lane, int depth) { return stages.b[stage].at(lane, depth); });
+        a.start(k, end, copies, stages.a[stage]);
+        b.start(k, end, copies, stages.b[stage]);
       }
       copies.commit();
     };

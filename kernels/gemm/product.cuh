@@ -58,8 +58,8 @@ struct Finish {
 };
 
 template <class T, class P, class Spot>
-__device__ __forceinline__ void store(const P& product, const Spot& spot, int first_row, int first_column,
-                                      float* out, const Finish& finish, const Results<T>& results) {
+__device__ __forceinline__ void store(const P& product, const Spot& spot, int first_row, int first_column, float* out,
+                                      const Finish& finish, const Results<T>& results) {
   SIMT_UNROLL_REGISTERS
   for (int i = 0; i < T::kThreadRows; ++i) {
     const int m = first_row + spot.row(i / 4) + i % 4;

@@ -92,6 +92,12 @@ __device__ __forceinline__ void multiply(const Spot<T>& spot, const float (&a)[T
 // asynchronous copies (cp.async), which need none and no instruction to store.
 enum class Staging { registers, async };
 
+template <int Width>
+struct DepthMajor {
+  float (*data)[Width + 4];
+  __device__ __forceinline__ float* at(int lane, int depth) const { return &data[depth][lane]; }
+};
+
 // The block's tile, of those of the product.
 template <class T, Staging kStaging, class P>
 __device__ __forceinline__ void multiply_tile(const P& product, int tile) {
@@ -133,8 +139,10 @@ __device__ __forceinline__ void multiply_tile(const P& product, int tile) {
       for (int k = begin - T::kDepth; k < end; k += T::kDepth) {
         const int next = k + T::kDepth;
         if (next < end) {
-          a.start(next, end, copies, [&](int lane, int depth) { return &stages.a[stage ^ 1][depth][lane]; });
-          b.start(next, end, copies, [&](int lane, int depth) { return &stages.b[stage ^ 1][depth][lane]; });
+          DepthMajor<T::kRows> next_a{stages.a[stage ^ 1]};
+          DepthMajor<T::kColumns> next_b{stages.b[stage ^ 1]};
+          a.start(next, end, copies, next_a);
+          b.start(next, end, copies, next_b);
           copies.commit();
         }
         if (k >= begin) multiply<T>(spot, stages.a[stage], stages.b[stage], results);

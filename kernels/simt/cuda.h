@@ -18,6 +18,8 @@
 #define SIMT_UNROLL _Pragma("unroll")
 // Unrolling only so that an array indexed by the loop stays in registers: a GPU's matter; a CPU has its stack.
 #define SIMT_UNROLL_REGISTERS _Pragma("unroll")
+// Not unrolled, where several turns at once would not fit the registers.
+#define SIMT_ONE_AT_A_TIME _Pragma("unroll 1")
 
 // Static shared memory: SIMT_SHARED(float, tile, [16][64]) declares `float tile[16][64]`, 16-byte aligned.
 #define SIMT_SHARED(Type, name, ...) __shared__ alignas(16) Type name __VA_ARGS__
