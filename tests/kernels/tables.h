@@ -57,6 +57,14 @@ inline const std::vector<Table>& tables() {
       kernels.pairwise_distance = rung.run;
       result.push_back({std::string("simt_distance_") + rung.name, kernels, "pairwise_distance"});
     }
+    // Losses have no ladder: their tensor-core form is the queue's to ask for.
+    Kernels all_pairs = simt::kernels();
+    all_pairs.contrastive_all = [](Queue queue, int n, int d, Contrastive variant, float margin, const float* e,
+                                   const std::int32_t* labels, float* loss, float* active, float* de) {
+      queue.math = Math::tf32x3;
+      simt::kernels().contrastive_all(queue, n, d, variant, margin, e, labels, loss, active, de);
+    };
+    result.push_back({"simt_contrastive_all_mma", all_pairs, "contrastive_all", Math::tf32x3});
     return result;
   }();
   return all;
