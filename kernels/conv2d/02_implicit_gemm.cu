@@ -22,7 +22,7 @@
 //           cuts its sum over the batch by the whole shape: the same bits from run to run.
 // Edge      taps in the padding multiply w by 0: an infinite or NaN weight shows there, unlike in rung 1.
 //           N = 0 launches nothing. b and db may be null. dx that no window met is 0.
-// Used by   the table.    Tests tests/reference/conv2d.cpp
+// Used by   the table, where the queue's Math is fp32.    Tests tests/reference/conv2d.cpp
 #include "kernels/conv2d/passes.cuh"
 #include "kernels/conv2d/rungs.h"
 

@@ -16,7 +16,7 @@
 // Numerics  f32; the slices of a sum depend on its length alone, so a row has the same bits in every batch. wgrad cuts
 //           its sum over the batch by the whole shape: the same bits from run to run.
 // Edge      N = 0 launches nothing. b and db may be null.
-// Used by   the table.    Tests tests/reference/linear.cpp
+// Used by   the table, where the queue's Math is fp32.    Tests tests/reference/linear.cpp
 #include "kernels/linear/passes.cuh"
 #include "kernels/linear/rungs.h"
 

@@ -17,9 +17,9 @@
 //            64 rows and 32 columns, and |x|^2: all copies are 16 bytes and none is guarded.
 // Shared     82 KB: two stages of 32 columns of x_i and of x_j (16 KB each, ldmatrix without conflicts, see FactorTile),
 //            and x_j's columns of the second product, 64 x 132 floats, on their way during the first; the slopes, 16 KB.
-// Registers  as ptxas reports for sm_80 and sm_90a: below. Not yet run on a GPU.
-// Traffic    6 N^2 D FLOPs twice, three products of TF32 for one: bound by arithmetic. Predicted: near 3xTF32's ceiling
-//            of 137 TFLOP/s on an H100 at the 62 % that mma.sync reaches there, where the f32 form has 67 at most.
+// Registers  228, sm_80 and sm_90a; no spills: two blocks a multiprocessor.
+// Traffic    4 N^2 D FLOPs, each product three of TF32: bound by arithmetic. Predicted: below the 100
+//            TFLOP/s that mma.sync leaves 3xTF32 on an H100, with the f32 form's ceiling at 67. Not yet run on a GPU.
 // Numerics   every mode but fp32 computes in 3xTF32, f32's accuracy: a margin's decision does not bear less. Where d^2 is
 //            below 1/32 of |x_i|^2 + |x_j|^2 the pair is computed again, from e and by differences: the sum's error of
 //            some 2^-21 of these stays below 2^-16 of d^2. i = j is left out. Every sum has a fixed order, which depends

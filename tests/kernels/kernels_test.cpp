@@ -85,7 +85,7 @@ bool same_bits(const Values& a, const Values& b) {
 
 TEST_P(EveryCase, AgreesWithTheReferenceWithTheSameBitsTwice) {
   const Table& table = *GetParam().table;
-  const OpCase c = table.in_its_math(*GetParam().op_case);
+  const OpCase c = in_math(*GetParam().op_case, table.math);
   const Outcome first = run_case(c, table.kernels, Queue{}, host_memory());
   EXPECT_TRUE(first.mismatch.tensor.empty()) << first.mismatch.describe(c);
   EXPECT_EQ(first.overwritten, "");

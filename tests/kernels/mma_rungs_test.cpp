@@ -4,7 +4,6 @@
 // as f32, and asynchronous copies may come as early or as late as they like.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -63,26 +62,8 @@ TEST(TensorCores, TheQueuesModeIsTheRungOfItsName) {
   EXPECT_GE(2 * changed, compared);
 }
 
-// Root of the mean squared error against double, as a share of the root of the mean square.
 double error(const OpCase& c, const Kernels& kernels) {
-  Values want = make_inputs(c, 1);
-  for (const TensorSpec& tensor : c.tensors) {
-    std::size_t count = 1;
-    for (const int extent : tensor.shape) count *= static_cast<std::size_t>(extent);
-    if (tensor.role == Role::output) want[tensor.name].assign(count, 0.0);
-  }
-  c.reference(want);
-  const Values got = run_case(c, kernels, Queue{}, host_memory()).got;
-  double errors = 0, squares = 0;
-  for (const TensorSpec& tensor : c.tensors) {
-    if (tensor.role == Role::input || tensor.name == "db") continue;
-    for (std::size_t i = 0; i < want[tensor.name].size(); ++i) {
-      const double difference = got.at(tensor.name)[i] - want[tensor.name][i];
-      errors += difference * difference;
-      squares += want[tensor.name][i] * want[tensor.name][i];
-    }
-  }
-  return std::sqrt(errors / squares);
+  return rms_error(c, run_case(c, kernels, Queue{}, host_memory()).got);
 }
 
 // Beside the fp32 of rung 2; the other modes' errors show that the measure sees one.

@@ -3,7 +3,6 @@
 // The tables that run in host memory: `simt`, `cpu`, and one for each rung of the ladders.
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -11,7 +10,7 @@
 #include "kernels/distance/rungs.h"
 #include "kernels/linear/rungs.h"
 #include "kernels/local2d/rungs.h"
-#include "tests/reference/op_case.h"
+#include "tests/reference/rung_error.h"
 
 namespace gemel::reference {
 
@@ -23,27 +22,13 @@ struct Table {
   std::string also = "none";  // ops that begin so, too
 
   bool runs(const std::string& op) const { return op.rfind(ops, 0) == 0 || op.rfind(also, 0) == 0; }
-
-  // The case as the table's arithmetic can be held to it: with twice the rounding of a factor, for each of the two; and
-  // where a maximum is sought, which rounding would move, with small integers, whose sums are exact.
-  OpCase in_its_math(OpCase c) const {
-    if (math != Math::tf32 && math != Math::bf16) return c;
-    if (c.op == "conv_block_forward") {
-      for (TensorSpec& tensor : c.tensors) {
-        if (tensor.fill.kind == Fill::Kind::normal) tensor.fill = {Fill::Kind::integers, -4, 4};
-      }
-    }
-    c.relative = std::max(c.relative, math == Math::tf32 ? 0x1p-9 : 0x1p-7);
-    return c;
-  }
 };
 
 inline const std::vector<Table>& tables() {
   static const std::vector<Table> all = [] {
     std::vector<Table> result{{"simt", simt::kernels(), ""}, {"cpu", cpu::kernels(), ""}};
     for (const Conv2dRung& rung : simt::conv2d_rungs()) {
-      result.push_back({std::string("simt_conv2d_") + rung.name, rung.in(simt::kernels()),
-                        rung.block_forward != nullptr ? "conv" : "conv2d", rung.math});
+      result.push_back({std::string("simt_conv2d_") + rung.name, rung.in(simt::kernels()), "conv2d", rung.math});
       if (rung.block_forward != nullptr) result.back().also = "conv_block_forward";
     }
     for (const LinearRung& rung : simt::linear_rungs()) {
