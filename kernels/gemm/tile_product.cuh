@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The tiled matrix product under linear/02_tiled.cu, conv2d/02_implicit_gemm.cu, conv2d/conv_block.cu and, in families,
+// The tiled matrix product under linear/02_tiled.cu, linear/03_async.cu, conv2d/02_implicit_gemm.cu and, in families,
 // local2d/02_place_products.cu.
 //
 //   out[m,n] = sum_k A(m,k) * B(k,n) (+ bias[n])     or     out[m,n] += sum_k A(m,k) * B(k,n)
