@@ -11,6 +11,7 @@
 
 #include "engine/random.h"
 #include "tests/reference/device_memory.h"
+#include "tests/reference/rung_error.h"
 
 namespace gemel::bench {
 namespace {
@@ -91,6 +92,8 @@ Measurement check_case(Device& device, Stream& stream, const reference::OpCase& 
     m.problem = outcome.mismatch.describe(c);
   } else if (!outcome.overwritten.empty()) {
     m.problem = c.op + " " + c.shape + ": wrote outside of " + outcome.overwritten;
+  } else {
+    m.rms = reference::rms_error(c, outcome.got);
   }
   return m;
 }

@@ -27,6 +27,7 @@ struct Measurement {
   std::string op, shape;
   std::string problem;  // how it disagrees with the reference; empty: it agrees
   double error = 0;     // the worst, as a share of the case's tolerance
+  double rms = 0;       // reference::rms_error
   double seconds = 0;   // of a call; 0 when wrong
   reference::Cost cost{};
   double flops() const { return seconds > 0 ? cost.flops / seconds : 0; }  // a second
@@ -41,6 +42,12 @@ Measurement measure_case(Device& device, Stream& stream, const reference::OpCase
 
 // The cases of all_cases(full) that are worth timing.
 std::vector<reference::OpCase> bench_cases();
+// The cases of layers with ladders, on every rung that the device has. `rung` is its file's name.
+struct RungCase {
+  std::string rung;
+  reference::OpCase op_case;
+};
+std::vector<RungCase> rung_cases(const Device& device);
 // Of each operation the one of median cost.
 std::vector<reference::OpCase> quick_cases();
 

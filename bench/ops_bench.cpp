@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Every operation on the shapes of real networks: TFLOP/s, GB/s, share of the roofline measured in this run, and the
-// error against the reference. GEMEL_BENCH_DEVICE names the device (default auto).
+// error against the reference: `error` the worst as a share of the case's tolerance, `rms` the root of the mean square
+// as a share of the results'. GEMEL_BENCH_DEVICE names the device (default auto). On simt and cuda the rungs of the
+// ladders follow, beside each other: OP/SHAPE/RUNG. tools/compare_bench sets two runs' JSON side by side.
 //   GEMEL_BENCH_DEVICE=cpu ops_bench --benchmark_filter=conv2d
+//   GEMEL_BENCH_DEVICE=simt ops_bench --benchmark_filter='linear_fprop/n=256_800.*/0' --benchmark_out=linear.json
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -42,6 +45,7 @@ void run(benchmark::State& state, Device& device, Stream& stream, const Peak& pe
   state.counters["GB/s"] = c.cost.bytes / seconds * 1e-9;
   state.counters["roofline"] = roofline_share(peak, c.cost.flops, c.cost.bytes, seconds);
   state.counters["error"] = checked.error;
+  state.counters["rms"] = checked.rms;
 }
 
 int main(int argc, char** argv) {
@@ -53,18 +57,17 @@ int main(int argc, char** argv) {
   Peak peak = measure_peak(*device, stream);
   benchmark::AddCustomContext("device", device->name() + ", " + device->description());
   benchmark::AddCustomContext("peak", concat(peak.flops * 1e-12, " TFLOP/s, ", peak.bytes * 1e-9, " GB/s"));
-  for (const reference::OpCase& c : bench_cases()) {
+  const auto add = [&](const std::string& title, const reference::OpCase& c) {
     // Checked once, when it is first run: Google Benchmark calls a benchmark several times.
     auto checked = std::make_shared<std::optional<Measurement>>();
     auto body = [&device, &stream, peak, c, checked](benchmark::State& state) {
       if (!*checked) *checked = check_case(*device, stream, c);
       run(state, *device, stream, peak, c, **checked);
     };
-    benchmark::RegisterBenchmark(benchmark_name(c).c_str(), body)
-        ->UseManualTime()
-        ->Iterations(3)
-        ->Unit(benchmark::kMillisecond);
-  }
+    benchmark::RegisterBenchmark(title.c_str(), body)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
+  };
+  for (const reference::OpCase& c : bench_cases()) add(benchmark_name(c), c);
+  for (const RungCase& c : rung_cases(*device)) add(benchmark_name(c.op_case) + "/" + c.rung, c.op_case);
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

@@ -22,199 +22,30 @@
 //           cuts its sum over the batch by the whole shape: the same bits from run to run.
 // Edge      taps in the padding multiply w by 0: an infinite or NaN weight shows there, unlike in rung 1.
 //           N = 0 launches nothing. b and db may be null. dx that no window met is 0.
-// Used by   the table.    Tests tests/reference/conv2d.cpp
-#include <algorithm>
-
-#include "kernels/conv2d/patches.cuh"
-#include "kernels/entries.h"
-#include "kernels/gemm/column_sums.cuh"
-#include "kernels/gemm/tile_product.cuh"
+// Used by   the table, where the queue's Math is fp32.    Tests tests/reference/conv2d.cpp
+#include "kernels/conv2d/passes.cuh"
+#include "kernels/conv2d/rungs.h"
 
 namespace gemel::GEMEL_DEVICE {
-namespace {
 
-using namespace gemm;
+using Tiled = conv2d_passes::Passes<gemm::RegisterTiles<gemm::Staging::registers>, true>;
 
-// Whether both factors of the backward passes are fetched 16 bytes at a time.
-bool by_four(const Conv2dShape& s) { return s.c % 4 == 0 && s.k % 4 == 0; }
+std::size_t conv2d_scratch(const Conv2dShape& s) { return conv2d_passes::scratch(s); }
 
-// ---- fprop
-template <int Vector>
-void fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, const float* bias, float* y) {
-  const int rows = positions(s), depth = filter_size(s), slice = slice_length(depth);
-  const Product<PatchRows<Vector>, MatrixRows<Vector>> product{.a = PatchRows<Vector>(patches_of_x(s, x)),
-                                                               .b = {w, s.k, depth},
-                                                               .rows = rows,
-                                                               .columns = s.k,
-                                                               .depth = depth,
-                                                               .out = y,
-                                                               .bias = bias,
-                                                               .slice = slice};
-  multiply_split(queue, product, split_slices(rows, s.k, depth, slice, Vector == 4));
-}
-
-// ---- dgrad
-// Along one axis, the pixels that are `phase` modulo the stride, and the taps that meet them.
-struct Phase {
-  int phase;
-  int pixels;     // phase, phase + stride, ...
-  int first_tap;  // first_tap, first_tap + stride, ...
-  int taps;
-  int first_window;  // pixel i meets tap a in window first_window + i - a
-};
-Phase phase_of(int phase, int size, int window, int stride, int pad) {
-  const int first_tap = (phase + pad) % stride;
-  return {.phase = phase,
-          .pixels = phase < size ? ceil_divide(size - phase, stride) : 0,
-          .first_tap = first_tap,
-          .taps = first_tap < window ? ceil_divide(window - first_tap, stride) : 0,
-          .first_window = (phase + pad - first_tap) / stride};
-}
-
-// Row (n,i,j) of a phase's product is pixel (n, h.phase + i*stride_h, w.phase + j*stride_w) of dx.
-struct PhasePixels {
-  int h, w, stride_h, stride_w, phase_h, phase_w;
-  Divisor by_grid, by_grid_w;
-  __device__ __forceinline__ std::int64_t row(int m) const {
-    int in_grid, j;
-    const int n = by_grid.divide(m, in_grid);
-    const int i = by_grid_w.divide(in_grid, j);
-    return (static_cast<std::int64_t>(n) * h + phase_h + i * stride_h) * w + phase_w + j * stride_w;
-  }
-};
-
-// The same for all phases, so that one sum of slices serves them all; the first phase has the most pixels.
-struct DgradSlices {
-  int length, split;
-};
-DgradSlices dgrad_slices(const Conv2dShape& s) {
-  const int taps = ceil_divide(s.r, s.stride_h) * ceil_divide(s.s, s.stride_w);
-  const int pixels =
-      extent(std::int64_t{s.n} * ceil_divide(s.h, s.stride_h) * ceil_divide(s.w, s.stride_w), "conv2d: input pixels");
-  const int depth = extent(std::int64_t{taps} * s.k, "conv2d: weights of an input channel"),
-            length = slice_length(depth);
-  return {length, split_slices(pixels, s.c, depth, length, by_four(s))};
-}
-
-template <int DyVector, int WVector>
-void dgrad_phase(Queue queue, const Conv2dShape& s, const Phase& h, const Phase& w, const DgradSlices& slices,
-                 const float* dy, const float* filters, float* dx) {
-  if (h.pixels == 0 || w.pixels == 0) return;
-  const int rows = s.n * h.pixels * w.pixels, depth = h.taps * w.taps * s.k;
-  const Divisor by_grid(h.pixels * w.pixels), by_grid_w(w.pixels), by_filters(s.k), by_taps_w(std::max(w.taps, 1));
-  const Patches patches{.image = dy,
-                        .h = s.p(),
-                        .w = s.q(),
-                        .c = s.k,
-                        .image_size = extent(std::int64_t{s.p()} * s.q() * s.k, "conv2d: floats of an image"),
-                        .stride_h = 1,
-                        .stride_w = 1,
-                        .first_h = h.first_window,
-                        .first_w = w.first_window,
-                        .step = -1,
-                        .positions = rows,
-                        .taps = depth,
-                        .by_grid = by_grid,
-                        .by_grid_w = by_grid_w,
-                        .by_channels = by_filters,
-                        .by_taps_w = by_taps_w};
-  const FilterColumns<WVector> columns{.data = filters,
-                                       .lanes = s.c,
-                                       .filter = filter_size(s),
-                                       .first = (h.first_tap * s.s + w.first_tap) * s.c,
-                                       .step_row = s.stride_h * s.s * s.c,
-                                       .step_column = s.stride_w * s.c,
-                                       .by_filters = by_filters,
-                                       .by_taps_w = by_taps_w};
-  Product<PatchRows<DyVector>, FilterColumns<WVector>, PhasePixels> product{
-      .a = PatchRows<DyVector>(patches),
-      .b = columns,
-      .rows = rows,
-      .columns = s.c,
-      .depth = depth,
-      .out = dx,
-      .bias = nullptr,
-      .place = {s.h, s.w, s.stride_h, s.stride_w, h.phase, w.phase, by_grid, by_grid_w},
-      .slice = slices.length};
-  if (slices.split > 1) {
-    product.partial_stride = std::int64_t{s.n} * s.h * s.w * s.c;
-    product.partial = scratch_floats(queue, partial_bytes(slices.split, product.partial_stride));
-  }
-  multiply_tiles(queue, product, slices.split);
-}
-
-template <int DyVector, int WVector>
-void dgrad(Queue queue, const Conv2dShape& s, const float* dy, const float* w, float* dx) {
-  const DgradSlices slices = dgrad_slices(s);
-  for (int h = 0; h < s.stride_h; ++h) {
-    const Phase phase_h = phase_of(h, s.h, s.r, s.stride_h, s.pad_h);
-    for (int v = 0; v < s.stride_w; ++v) {
-      const Phase phase_w = phase_of(v, s.w, s.s, s.stride_w, s.pad_w);
-      dgrad_phase<DyVector, WVector>(queue, s, phase_h, phase_w, slices, dy, w, dx);
-    }
-  }
-  if (slices.split > 1) {
-    sum_slices(queue, s.n * s.h * s.w * s.c, s.c, slices.split, static_cast<const float*>(queue.scratch.data), nullptr,
-               false, dx);
-  }
-}
-
-// ---- wgrad
-int wgrad_slice(const Conv2dShape& s) {
-  const int columns = filter_size(s);
-  return batch_slice_length(positions(s), tiles_of(s.k, columns, by_four(s)), kBlocksToFill);
-}
-
-template <int DyVector, int XVector>
-void wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw) {
-  const int depth = positions(s), slice = wgrad_slice(s);
-  const Product<MatrixColumns<DyVector>, PatchColumns<XVector>> product{.a = {dy, s.k},
-                                                                        .b = PatchColumns<XVector>(patches_of_x(s, x)),
-                                                                        .rows = s.k,
-                                                                        .columns = filter_size(s),
-                                                                        .depth = depth,
-                                                                        .out = dw,
-                                                                        .bias = nullptr,
-                                                                        .accumulate = true,
-                                                                        .slice = slice};
-  multiply_split(queue, product, ceil_divide(depth, slice));
-}
-
-}  // namespace
-
-std::size_t conv2d_scratch(const Conv2dShape& s) {
-  if (s.n == 0) return 0;
-  const int pixels = positions(s), filter = filter_size(s);
-  const std::int64_t x = std::int64_t{s.n} * s.h * s.w * s.c;
-  return std::max(
-      {partial_bytes(split_slices(pixels, s.k, filter, slice_length(filter), s.c % 4 == 0), std::int64_t{pixels} * s.k),
-       partial_bytes(dgrad_slices(s).split, x),
-       partial_bytes(ceil_divide(pixels, wgrad_slice(s)), std::int64_t{s.k} * filter),
-       column_sums_scratch(pixels, s.k)});
-}
-
+// Tensor-core modes are rungs of their own.
 void conv2d_fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, const float* bias, float* y) {
-  if (s.n == 0) return;
-  s.c % 4 == 0 ? fprop<4>(queue, s, x, w, bias, y) : fprop<1>(queue, s, x, w, bias, y);
+  if (queue.math != Math::fp32) return conv2d_rung(queue.math).fprop(queue, s, x, w, bias, y);
+  Tiled::fprop(queue, s, x, w, bias, y);
 }
 
 void conv2d_dgrad(Queue queue, const Conv2dShape& s, const float* dy, const float* w, float* dx) {
-  if (s.n == 0) return;
-  if (s.k % 4 == 0) {
-    s.c % 4 == 0 ? dgrad<4, 4>(queue, s, dy, w, dx) : dgrad<4, 1>(queue, s, dy, w, dx);
-  } else {
-    s.c % 4 == 0 ? dgrad<1, 4>(queue, s, dy, w, dx) : dgrad<1, 1>(queue, s, dy, w, dx);
-  }
+  if (queue.math != Math::fp32) return conv2d_rung(queue.math).dgrad(queue, s, dy, w, dx);
+  Tiled::dgrad(queue, s, dy, w, dx);
 }
 
 void conv2d_wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw, float* db) {
-  if (s.n == 0) return;
-  if (s.k % 4 == 0) {
-    s.c % 4 == 0 ? wgrad<4, 4>(queue, s, x, dy, dw) : wgrad<4, 1>(queue, s, x, dy, dw);
-  } else {
-    s.c % 4 == 0 ? wgrad<1, 4>(queue, s, x, dy, dw) : wgrad<1, 1>(queue, s, x, dy, dw);
-  }
-  if (db != nullptr) column_sums(queue, positions(s), s.k, dy, db);
+  if (queue.math != Math::fp32) return conv2d_rung(queue.math).wgrad(queue, s, x, dy, dw, db);
+  Tiled::wgrad(queue, s, x, dy, dw, db);
 }
 
 }  // namespace gemel::GEMEL_DEVICE

@@ -3,6 +3,8 @@
 // The list of the ladder's rungs, in order.
 #include "kernels/conv2d/rungs.h"
 
+#include <algorithm>
+
 #include "kernels/entries.h"
 
 namespace gemel::GEMEL_DEVICE {
@@ -13,13 +15,43 @@ Entry<&Kernels::conv2d_fprop> fprop;
 Entry<&Kernels::conv2d_dgrad> dgrad;
 Entry<&Kernels::conv2d_wgrad> wgrad;
 }  // namespace conv2d_direct
+namespace conv2d_tf32 {
+Entry<&Kernels::conv2d_fprop> fprop;
+Entry<&Kernels::conv2d_dgrad> dgrad;
+Entry<&Kernels::conv2d_wgrad> wgrad;
+Entry<&Kernels::conv_block_forward> block_forward;
+}  // namespace conv2d_tf32
+namespace conv2d_tf32x3 {
+Entry<&Kernels::conv2d_fprop> fprop;
+Entry<&Kernels::conv2d_dgrad> dgrad;
+Entry<&Kernels::conv2d_wgrad> wgrad;
+Entry<&Kernels::conv_block_forward> block_forward;
+}  // namespace conv2d_tf32x3
+namespace conv2d_bf16 {
+Entry<&Kernels::conv2d_fprop> fprop;
+Entry<&Kernels::conv2d_dgrad> dgrad;
+Entry<&Kernels::conv2d_wgrad> wgrad;
+Entry<&Kernels::conv_block_forward> block_forward;
+}  // namespace conv2d_bf16
 
 std::span<const Conv2dRung> conv2d_rungs() {
   static constexpr Conv2dRung rungs[] = {
-      {"01_direct", conv2d_direct::scratch, conv2d_direct::fprop, conv2d_direct::dgrad, conv2d_direct::wgrad},
-      {"02_implicit_gemm", conv2d_scratch, conv2d_fprop, conv2d_dgrad, conv2d_wgrad},
+      {"01_direct", Math::fp32, conv2d_direct::scratch, conv2d_direct::fprop, conv2d_direct::dgrad,
+       conv2d_direct::wgrad, nullptr},
+      {"02_implicit_gemm", Math::fp32, conv2d_scratch, conv2d_fprop, conv2d_dgrad, conv2d_wgrad, nullptr},
+      {"03_tf32", Math::tf32, conv2d_scratch, conv2d_tf32::fprop, conv2d_tf32::dgrad, conv2d_tf32::wgrad,
+       conv2d_tf32::block_forward},
+      {"04_tf32x3", Math::tf32x3, conv2d_scratch, conv2d_tf32x3::fprop, conv2d_tf32x3::dgrad, conv2d_tf32x3::wgrad,
+       conv2d_tf32x3::block_forward},
+      {"05_bf16", Math::bf16, conv2d_scratch, conv2d_bf16::fprop, conv2d_bf16::dgrad, conv2d_bf16::wgrad,
+       conv2d_bf16::block_forward},
   };
   return rungs;
+}
+
+const Conv2dRung& conv2d_rung(Math math) {
+  const std::span<const Conv2dRung> rungs = conv2d_rungs();
+  return *std::find_if(rungs.begin(), rungs.end(), [math](const Conv2dRung& rung) { return rung.math == math; });
 }
 
 }  // namespace gemel::GEMEL_DEVICE

@@ -11,10 +11,12 @@ namespace gemel {
 
 struct Conv2dRung {
   const char* name;  // the file's: "01_direct"
+  Math math;         // what it multiplies in, whatever the queue says
   decltype(Kernels::conv2d_scratch) scratch;
   decltype(Kernels::conv2d_fprop) fprop;
   decltype(Kernels::conv2d_dgrad) dgrad;
   decltype(Kernels::conv2d_wgrad) wgrad;
+  decltype(Kernels::conv_block_forward) block_forward;  // or null: the table's
 
   // `table` with this rung in it.
   Kernels in(Kernels table) const {
@@ -22,15 +24,18 @@ struct Conv2dRung {
     table.conv2d_fprop = fprop;
     table.conv2d_dgrad = dgrad;
     table.conv2d_wgrad = wgrad;
+    if (block_forward != nullptr) table.conv_block_forward = block_forward;
     return table;
   }
 };
 
 namespace simt {
 std::span<const Conv2dRung> conv2d_rungs();
+const Conv2dRung& conv2d_rung(Math);  // the first of this arithmetic
 }
 namespace cuda {
 std::span<const Conv2dRung> conv2d_rungs();
+const Conv2dRung& conv2d_rung(Math);  // the first of this arithmetic
 }
 
 }  // namespace gemel

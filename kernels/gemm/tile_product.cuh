@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The tiled matrix product under linear/02_tiled.cu, conv2d/02_implicit_gemm.cu, conv2d/conv_block.cu and, in families,
+// The tiled matrix product under linear/02_tiled.cu, linear/03_async.cu, conv2d/02_implicit_gemm.cu and, in families,
 // local2d/02_place_products.cu.
 //
 //   out[m,n] = sum_k A(m,k) * B(k,n) (+ bias[n])     or     out[m,n] += sum_k A(m,k) * B(k,n)
@@ -22,48 +22,12 @@
 // Edge      elements past the last row, column or depth are 0 in shared memory, and not stored. depth = 0 gives 0.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <string>
-#include <type_traits>
 
 #include "kernels/gemm/carrier.cuh"
-#include "kernels/gemm/operands.cuh"
-#include "kernels/gemm/tiles.h"
-#include "kernels/simt/launch_error.h"
-#include "kernels/simt/simt.h"
+#include "kernels/gemm/product.cuh"
 
 namespace gemel::GEMEL_DEVICE::gemm {
-
-// Row m of the product is row m of the output.
-struct RowsInOrder {
-  __device__ __forceinline__ std::int64_t row(int m) const { return m; }
-};
-
-// The sums are stored as they are. Another epilogue takes them from the registers instead, 4 x 4 neighbours at a time:
-//
-//   finish(m, n, sums)   sums[i][j] is element (m + i, n + j) of the product; m and n are multiples of 4, and elements
-//                        past the last row or column are to be ignored
-//
-// `bias` and `accumulate` of the product are then of no use, and `out` holds what its earlier slices add up to. A product
-// that is split is not finished here: whoever adds its slices does that.
-struct NoEpilogue {};
-
-template <class A, class B, class Place = RowsInOrder, class Epilogue = NoEpilogue>
-struct Product {
-  A a;
-  B b;
-  int rows, columns, depth;
-  float* out;
-  const float* bias;        // (columns) or null
-  bool accumulate = false;  // out += product
-  Place place{};
-  int slice = 0;                    // length of a slice
-  float* partial = nullptr;         // split: slice z is written to partial + z * partial_stride, placed as in out
-  std::int64_t partial_stride = 0;  // floats of out
-  Epilogue epilogue{};
-};
 
 template <class T>
 struct alignas(16) Stages {
@@ -86,9 +50,6 @@ struct Spot {
   __device__ __forceinline__ int row(int i) const { return (i * T::kThreadsDown + down) * 4; }
   __device__ __forceinline__ int column(int j) const { return (j * T::kThreadsAcross + across) * T::kRun; }
 };
-
-template <class T>
-using Results = float[T::kThreadRows][T::kThreadColumns];
 
 // Tells the compiler that 16-byte accesses are possible.
 __device__ __forceinline__ const float* aligned(const float& first) {
@@ -127,79 +88,18 @@ __device__ __forceinline__ void multiply(const Spot<T>& spot, const float (&a)[T
   }
 }
 
-// How finished results are put into a row of the output.
-struct Finish {
-  bool add;           // to what is there
-  const float* bias;  // or null
-  bool four;          // columns are a multiple of 4: 16-byte accesses
+// How the factors of the next step come to shared memory while this one is multiplied: by way of registers, or by
+// asynchronous copies (cp.async), which need none and no instruction to store.
+enum class Staging { registers, async };
+
+template <int Width>
+struct DepthMajor {
+  float (*data)[Width + 4];
+  __device__ __forceinline__ float* at(int lane, int depth) const { return &data[depth][lane]; }
 };
 
-template <class T, class P>
-__device__ __forceinline__ void store(const P& product, const Spot<T>& spot, int first_row, int first_column,
-                                      float* out, const Finish& finish, const Results<T>& results) {
-  SIMT_UNROLL_REGISTERS
-  for (int i = 0; i < T::kThreadRows; ++i) {
-    const int m = first_row + spot.row(i / 4) + i % 4;
-    if (m >= product.rows) continue;
-    float* row = out + product.place.row(m) * product.columns;
-    SIMT_UNROLL_REGISTERS
-    for (int j = 0; j < T::kThreadColumns; j += 4) {
-      const int n = first_column + spot.column(j / T::kRun) + j % T::kRun;
-      if (finish.four) {
-        if (n >= product.columns) continue;
-        float4 v = make_float4(results[i][j], results[i][j + 1], results[i][j + 2], results[i][j + 3]);
-        if (finish.add) {
-          const float4 old = load4(row + n);
-          v = make_float4(old.x + v.x, old.y + v.y, old.z + v.z, old.w + v.w);
-        }
-        if (finish.bias != nullptr) {
-          const float4 bias = load4(finish.bias + n);
-          v = make_float4(v.x + bias.x, v.y + bias.y, v.z + bias.z, v.w + bias.w);
-        }
-        store4(row + n, v);
-      } else {
-        SIMT_UNROLL_REGISTERS
-        for (int e = 0; e < 4; ++e) {
-          if (n + e >= product.columns) continue;
-          float v = results[i][j + e];
-          if (finish.add) v = row[n + e] + v;
-          if (finish.bias != nullptr) v += finish.bias[n + e];
-          row[n + e] = v;
-        }
-      }
-    }
-  }
-}
-
-// Hands finished results to the epilogue, added to what the earlier slices left in the output if `add`.
-template <class T, class P>
-__device__ __forceinline__ void finish(const P& product, const Spot<T>& spot, int first_row, int first_column, bool add,
-                                       const Results<T>& results) {
-  SIMT_UNROLL_REGISTERS
-  for (int i = 0; i < T::kThreadRows; i += 4) {
-    const int m = first_row + spot.row(i / 4);
-    if (m >= product.rows) continue;
-    SIMT_UNROLL_REGISTERS
-    for (int j = 0; j < T::kThreadColumns; j += 4) {
-      const int n = first_column + spot.column(j / T::kRun) + j % T::kRun;
-      if (n >= product.columns) continue;
-      float sums[4][4];
-      SIMT_UNROLL_REGISTERS
-      for (int r = 0; r < 4; ++r) {
-        const float* before = add ? product.out + product.place.row(m + r) * product.columns + n : nullptr;
-        SIMT_UNROLL_REGISTERS
-        for (int c = 0; c < 4; ++c) {
-          const bool inside = m + r < product.rows && n + c < product.columns;
-          sums[r][c] = add && inside ? before[c] + results[i + r][j + c] : results[i + r][j + c];
-        }
-      }
-      product.epilogue.finish(m, n, sums);
-    }
-  }
-}
-
 // The block's tile, of those of the product.
-template <class T, class P>
+template <class T, Staging kStaging, class P>
 __device__ __forceinline__ void multiply_tile(const P& product, int tile) {
   auto& stages = shared_storage<Stages<T>>();
   const int thread = static_cast<int>(threadIdx.x);
@@ -207,55 +107,56 @@ __device__ __forceinline__ void multiply_tile(const P& product, int tile) {
   const int first_row = tile / tiles_across * T::kRows;
   const int first_column = tile % tiles_across * T::kColumns;
   const Spot<T> spot(thread);
-  Carrier<T, decltype(product.a), T::kRows> a(product.a, first_row, thread);
-  Carrier<T, decltype(product.b), T::kColumns> b(product.b, first_column, thread);
-
-  const bool split = product.partial != nullptr;
-  const int slices = (product.depth + product.slice - 1) / product.slice;
-  const int first_slice = split ? static_cast<int>(blockIdx.z) : 0;
-  const int end_slice = split ? first_slice + 1 : (slices > 0 ? slices : 1);
-  for (int slice = first_slice; slice < end_slice; ++slice) {
-    const int begin = slice * product.slice;
-    const int end = begin + product.slice < product.depth ? begin + product.slice : product.depth;
-    Results<T> results = {};
-    // One step ahead: the factors of the next step are on their way while this one is multiplied.
-    int stage = 0;
-    for (int k = begin - T::kDepth; k < end; k += T::kDepth) {
-      const int next = k + T::kDepth;
-      if (next < end) {
-        a.fetch(next, end);
-        b.fetch(next, end);
+  using A = decltype(product.a);
+  using B = decltype(product.b);
+  if constexpr (kStaging == Staging::registers) {
+    Carrier<T, A, T::kRows> a(product.a, first_row, thread);
+    Carrier<T, B, T::kColumns> b(product.b, first_column, thread);
+    sum_in_slices<T>(product, spot, first_row, first_column, [&](int begin, int end, Results<T>& results) {
+      int stage = 0;
+      for (int k = begin - T::kDepth; k < end; k += T::kDepth) {
+        const int next = k + T::kDepth;
+        if (next < end) {
+          a.fetch(next, end);
+          b.fetch(next, end);
+        }
+        if (k >= begin) multiply<T>(spot, stages.a[stage], stages.b[stage], results);
+        stage ^= 1;
+        if (next < end) {
+          a.put(stages.a[stage]);
+          b.put(stages.b[stage]);
+        }
+        __syncthreads();
       }
-      if (k >= begin) multiply<T>(spot, stages.a[stage], stages.b[stage], results);
-      stage ^= 1;
-      if (next < end) {
-        a.put(stages.a[stage]);
-        b.put(stages.b[stage]);
+    });
+  } else {
+    // Depth-major in shared memory: what is contiguous along the depth goes float by float.
+    const AsyncCarrier<T, A, T::kRows, !A::kAlongDepth> a(product.a, first_row, thread);
+    const AsyncCarrier<T, B, T::kColumns, !B::kAlongDepth> b(product.b, first_column, thread);
+    AsyncCopies<decltype(a)::kCopies + decltype(b)::kCopies, 2> copies;
+    sum_in_slices<T>(product, spot, first_row, first_column, [&](int begin, int end, Results<T>& results) {
+      int stage = 0;
+      for (int k = begin - T::kDepth; k < end; k += T::kDepth) {
+        const int next = k + T::kDepth;
+        if (next < end) {
+          DepthMajor<T::kRows> next_a{stages.a[stage ^ 1]};
+          DepthMajor<T::kColumns> next_b{stages.b[stage ^ 1]};
+          a.start(next, end, copies, next_a);
+          b.start(next, end, copies, next_b);
+          copies.commit();
+        }
+        if (k >= begin) multiply<T>(spot, stages.a[stage], stages.b[stage], results);
+        stage ^= 1;
+        copies.template wait<0>();
+        __syncthreads();
       }
-      __syncthreads();
-    }
-
-    const bool four = product.columns % 4 == 0;
-    if (split) {
-      float* out = product.partial + static_cast<std::int64_t>(slice) * product.partial_stride;
-      store<T>(product, spot, first_row, first_column, out, {false, nullptr, four}, results);
-      continue;
-    }
-    const bool last = slice == end_slice - 1;
-    if constexpr (!std::is_same_v<decltype(product.epilogue), NoEpilogue>) {
-      if (last) {
-        finish<T>(product, spot, first_row, first_column, slice > 0, results);
-        continue;
-      }
-    }
-    store<T>(product, spot, first_row, first_column, product.out,
-             {product.accumulate || slice > 0, last ? product.bias : nullptr, four}, results);
+    });
   }
 }
 
-template <class T, class P>
+template <class T, Staging kStaging, class P>
 __global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __grid_constant__ P product) {
-  multiply_tile<T>(product, static_cast<int>(blockIdx.x));
+  multiply_tile<T, kStaging>(product, static_cast<int>(blockIdx.x));
 }
 SIMT_CONTRACT(tile_product_kernel, .sectors = 1.65, .conflicts = 1.15, .loads = 31, .stores = 6.5);
 
@@ -265,54 +166,9 @@ __global__ void __launch_bounds__(T::kThreads, 1) tile_products_kernel(const __g
   const int down = (family.rows + T::kRows - 1) / T::kRows, across = (family.columns + T::kColumns - 1) / T::kColumns;
   const int block = static_cast<int>(blockIdx.x), tiles = down * across;
   const auto product = family.product(block / tiles);
-  multiply_tile<T>(product, block % tiles);
+  multiply_tile<T, Staging::registers>(product, block % tiles);
 }
 SIMT_CONTRACT(tile_products_kernel, .conflicts = 1.2, .loads = 1.1);
-
-// out[e] = or += sum over slices of partial[slice * elements + e], in order (+ bias[e % columns]).
-// One thread an element; reads slices * 4 bytes for 4 written.
-inline constexpr int kSumBlock = 256;
-template <bool Accumulate>
-__global__ void sum_slices_kernel(int elements, int columns, int slices, const float* __restrict__ partial,
-                                  const float* __restrict__ bias, float* __restrict__ out) {
-  const int e = static_cast<int>(blockIdx.x * kSumBlock + threadIdx.x);
-  if (e >= elements) return;
-  float sum = partial[e];
-  for (int slice = 1; slice < slices; ++slice) sum += partial[static_cast<std::int64_t>(slice) * elements + e];
-  if constexpr (Accumulate) sum = out[e] + sum;
-  if (bias != nullptr) sum += bias[e % columns];
-  out[e] = sum;
-}
-SIMT_CONTRACT(sum_slices_kernel, .sectors = 1.65, .loads = 1.45);
-
-inline void sum_slices(Queue queue, int elements, int columns, int slices, const float* partial, const float* bias,
-                       bool accumulate, float* out) {
-  const LaunchConfig config{
-      .grid = dim3(static_cast<unsigned>(ceil_divide(elements, kSumBlock))), .block = dim3(kSumBlock), .queue = queue};
-  if (accumulate) {
-    launch_flat<sum_slices_kernel<true>>(config, elements, columns, slices, partial, bias, out);
-  } else {
-    launch_flat<sum_slices_kernel<false>>(config, elements, columns, slices, partial, bias, out);
-  }
-}
-
-// Extents of a product are ints.
-inline int extent(std::int64_t value, const char* of) {
-  if (value > std::numeric_limits<int>::max()) {
-    throw LaunchError(std::string(of) + " of " + std::to_string(value) + " are too many; use a smaller batch");
-  }
-  return static_cast<int>(value);
-}
-
-template <class T, class P>
-void launch_tiles(Queue queue, const P& product, int split_slices) {
-  launch<tile_product_kernel<T, P>>({.grid = dim3(static_cast<unsigned>(tiles_in<T>(product.rows, product.columns)), 1,
-                                                  static_cast<unsigned>(split_slices)),
-                                     .block = dim3(T::kThreads),
-                                     .shared_bytes = sizeof(Stages<T>),
-                                     .queue = queue},
-                                    product);
-}
 
 // The tiles of a member are neighbours in the grid: what they share is read from memory once.
 template <class T, class Family>
@@ -353,45 +209,32 @@ inline int split_slices(int rows, int columns, int depth, int slice, bool by_fou
   return slices > 1 && !filled ? slices : 1;
 }
 
-inline std::size_t partial_bytes(int slices, std::int64_t elements) {
-  return slices > 1 ? sizeof(float) * static_cast<std::size_t>(slices) * static_cast<std::size_t>(elements) : 0;
-}
+// Queues a product; its slices to `product.partial` where `slices` > 1.
+template <Staging kStaging>
+struct RegisterTiles {
+  template <class P>
+  static void launch(Queue queue, const P& product, int slices) {
+    constexpr bool kByFour = decltype(product.a)::kVector == 4 && decltype(product.b)::kVector == 4;
+    switch (tile_size(product.rows, product.columns, kByFour)) {
+      case TileSize::narrow:
+        return launch_tiles<NarrowTile>(queue, product, slices);
+      case TileSize::medium:
+        return launch_tiles<MediumTile>(queue, product, slices);
+      case TileSize::large:
+        if constexpr (kByFour) launch_tiles<LargeTile>(queue, product, slices);
+    }
+  }
 
-// The queue's scratch as floats. Throws LaunchError where it is smaller than the entry's *_scratch twin said.
-inline float* scratch_floats(const Queue& queue, std::size_t bytes) {
-  if (queue.scratch.bytes < bytes) {
-    throw LaunchError("scratch of " + std::to_string(queue.scratch.bytes) + " bytes, " + std::to_string(bytes) +
-                      " are needed: ask the entry's *_scratch twin");
+ private:
+  template <class T, class P>
+  static void launch_tiles(Queue queue, const P& product, int slices) {
+    const auto tiles = static_cast<unsigned>(tiles_in<T>(product.rows, product.columns));
+    GEMEL_DEVICE::launch<tile_product_kernel<T, kStaging, P>>({.grid = dim3(tiles, 1, static_cast<unsigned>(slices)),
+                                                               .block = dim3(T::kThreads),
+                                                               .shared_bytes = sizeof(Stages<T>),
+                                                               .queue = queue},
+                                                              product);
   }
-  return static_cast<float*>(queue.scratch.data);
-}
-
-// Queues the product; its slices to `product.partial` where `slices` > 1.
-template <class P>
-void multiply_tiles(Queue queue, const P& product, int slices) {
-  constexpr bool kByFour = decltype(product.a)::kVector == 4 && decltype(product.b)::kVector == 4;
-  switch (tile_size(product.rows, product.columns, kByFour)) {
-    case TileSize::narrow:
-      return launch_tiles<NarrowTile>(queue, product, slices);
-    case TileSize::medium:
-      return launch_tiles<MediumTile>(queue, product, slices);
-    case TileSize::large:
-      if constexpr (kByFour) launch_tiles<LargeTile>(queue, product, slices);
-  }
-}
-
-// A product of its own: splits it where that pays, sums the slices.
-template <class P>
-void multiply_split(Queue queue, P product, int slices) {
-  if (slices > 1) {
-    product.partial_stride = std::int64_t{product.rows} * product.columns;
-    product.partial = scratch_floats(queue, partial_bytes(slices, product.partial_stride));
-  }
-  multiply_tiles(queue, product, slices);
-  if (slices > 1) {
-    sum_slices(queue, product.rows * product.columns, product.columns, slices, product.partial, product.bias,
-               product.accumulate, product.out);
-  }
-}
+};
 
 }  // namespace gemel::GEMEL_DEVICE::gemm

@@ -12,6 +12,7 @@ namespace gemel {
 
 struct LinearRung {
   const char* name;  // the file's: "01_naive"
+  Math math;         // what it multiplies in, whatever the queue says
   decltype(Kernels::linear_scratch) scratch;
   decltype(Kernels::linear_fprop) fprop;
   decltype(Kernels::linear_dgrad) dgrad;
@@ -29,9 +30,11 @@ struct LinearRung {
 
 namespace simt {
 std::span<const LinearRung> linear_rungs();
+const LinearRung& linear_rung(Math);  // the first of this arithmetic
 }
 namespace cuda {
 std::span<const LinearRung> linear_rungs();
+const LinearRung& linear_rung(Math);  // the first of this arithmetic
 }
 
 }  // namespace gemel

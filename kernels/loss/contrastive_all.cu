@@ -19,11 +19,10 @@
 //            error is that of sums of |c_ij| times the rows' spread, not times |e_i - e_j|.
 // Edges      N 0 launches nothing, one row has loss, active and gradient 0. Equal rows: distance 0, gradient 0. A NaN in
 //            a row gives NaN in every row's loss, and in its own column of the gradient at least.
-#include <algorithm>
-
 #include "kernels/distance/distance_tile.cuh"
 #include "kernels/entries.h"
 #include "kernels/gemm/tile_product.cuh"
+#include "kernels/loss/contrastive_all.cuh"
 #include "kernels/loss/pair_term.cuh"
 #include "kernels/simt/simt.h"
 
@@ -31,11 +30,11 @@ namespace gemel::GEMEL_DEVICE {
 namespace {
 
 using namespace distance_tile;
+using all_pairs::kPullColumns, all_pairs::Partial, all_pairs::Plan;
 
-constexpr int kPullColumns = 128;           // of de, a block
 constexpr int kPullRows = 8, kPullRun = 8;  // results of a thread: 8 rows x (4 + 4) columns
 constexpr int kPullAcross = kPullColumns / kPullRun;
-static_assert(kTile / kPullRows * kPullAcross == kThreads);
+static_assert(kTile / kPullRows * kPullAcross == kThreads && kTile == all_pairs::kRows);
 static_assert(kDepth * kPullColumns <= 2 * kDepth * kPitch, "x_j fits the tiles' memory");
 
 // ---- mean of all rows: a block sums 32 columns
@@ -56,12 +55,6 @@ __global__ void __launch_bounds__(32 * kMeanRows)
   }
 }
 SIMT_CONTRACT(mean_row_kernel, .sectors = 1.3, .loads = 1.3);
-
-// Sums of one slice of rows j.
-struct Partial {
-  float* pull;                   // (slices,N,D): sum_j c_ij x_j
-  float *loss, *active, *slope;  // (slices,N)
-};
 
 // Rows first_j..+31 of x, columns first_column..+127, zeros outside.
 template <bool kAligned>
@@ -203,20 +196,6 @@ __global__ void contrastive_all_gradient_kernel(int n, int d, int slices, float 
 }
 SIMT_CONTRACT(contrastive_all_gradient_kernel, .sectors = 1.15, .loads = 1.55);
 
-struct Plan {
-  int row_tiles, column_blocks, slices, slice_rows;
-  std::size_t mean, rows, pull;  // floats, of the whole scratch
-  Plan(int n, int d) : row_tiles(ceil_divide(n, kTile)), column_blocks(ceil_divide(d, kPullColumns)) {
-    const int wanted = std::clamp(kBlocksToFill / std::max(row_tiles * column_blocks, 1), 1, std::max(row_tiles, 1));
-    slice_rows = std::max(ceil_divide(row_tiles, wanted), 1) * kTile;
-    slices = std::max(ceil_divide(n, slice_rows), 1);
-    mean = (std::size_t(d) + 3) / 4 * 4;
-    rows = std::size_t(slices) * n;
-    pull = rows * d;
-  }
-  std::size_t bytes() const { return (mean + pull + 3 * rows) * sizeof(float); }
-};
-
 template <Contrastive kVariant>
 void launch_tiles(Queue queue, const Plan& plan, int n, int d, float margin, const float* e, const float* mean,
                   const std::int32_t* labels, const Partial& partial) {
@@ -240,14 +219,17 @@ void contrastive_all(Queue queue, int n, int d, Contrastive variant, float margi
   const Plan plan(n, d);
   float* mean = gemm::scratch_floats(queue, plan.bytes());
   Partial partial;
-  partial.pull = mean + plan.mean;
+  float *centred = mean + plan.mean, *squares = centred + plan.centred;
+  partial.pull = squares + plan.squares;
   partial.loss = partial.pull + plan.pull;
   partial.active = partial.loss + plan.rows;
   partial.slope = partial.active + plan.rows;
 
   launch<mean_row_kernel>({.grid = static_cast<unsigned>(ceil_divide(d, 32)), .block = 32 * kMeanRows, .queue = queue},
                           n, d, e, mean);
-  if (variant == Contrastive::hadsell) {
+  if (queue.math != Math::fp32) {
+    all_pairs::sum_on_tensor_cores(queue, plan, n, d, variant, margin, e, mean, labels, centred, squares, partial);
+  } else if (variant == Contrastive::hadsell) {
     launch_tiles<Contrastive::hadsell>(queue, plan, n, d, margin, e, mean, labels, partial);
   } else {
     launch_tiles<Contrastive::caffe_legacy>(queue, plan, n, d, margin, e, mean, labels, partial);

@@ -19,6 +19,8 @@
 #define SIMT_UNROLL _Pragma("unroll")
 // Unrolling only so that an array indexed by the loop stays in registers: a GPU's matter; a CPU has its stack.
 #define SIMT_UNROLL_REGISTERS _Pragma("unroll")
+// Not unrolled, where several turns at once would not fit the registers.
+#define SIMT_ONE_AT_A_TIME _Pragma("unroll 1")
 
 // Static shared memory: SIMT_SHARED(float, tile, [16][64]) declares `float tile[16][64]`, 16-byte aligned.
 #define SIMT_SHARED(Type, name, ...) __shared__ alignas(16) Type name __VA_ARGS__
@@ -39,6 +41,8 @@ __device__ __forceinline__ T& shared_storage() {
   return *reinterpret_cast<T*>(gemel_dynamic_shared);
 }
 
+// One 8-byte access; `p` is 8-byte aligned.
+__device__ __forceinline__ float2 load2(const float* p) { return *reinterpret_cast<const float2*>(p); }
 // One 16-byte access; `p` is 16-byte aligned.
 __device__ __forceinline__ float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 __device__ __forceinline__ void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }

@@ -35,6 +35,7 @@
 #define SIMT_UNROLL _Pragma("GCC unroll 32")
 #endif
 #define SIMT_UNROLL_REGISTERS
+#define SIMT_ONE_AT_A_TIME
 
 #include "kernels/simt/executor.h"
 #include "kernels/simt/host_types.h"

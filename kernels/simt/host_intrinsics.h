@@ -203,9 +203,14 @@ SIMT_INLINE T __ldg(const T* p) {
 
 namespace detail {
 // One vector instruction, and one access to a checker, whatever the compiler thinks of structs.
+typedef float Float2 __attribute__((vector_size(8), may_alias));
 typedef float Float4 __attribute__((vector_size(16), may_alias));
 }  // namespace detail
 
+// One 8-byte access; `p` is 8-byte aligned.
+SIMT_INLINE float2 load2(const float* p) {
+  return __builtin_bit_cast(float2, *reinterpret_cast<const detail::Float2*>(p));
+}
 // One 16-byte access; `p` is 16-byte aligned.
 SIMT_INLINE float4 load4(const float* p) {
   return __builtin_bit_cast(float4, *reinterpret_cast<const detail::Float4*>(p));

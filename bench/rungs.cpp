@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+//
+// The ladders' rungs as cases of a benchmark: each beside the others on the same shapes, in its own arithmetic.
+#include <span>
+
+#include "bench/measure.h"
+#include "kernels/conv2d/rungs.h"
+#include "kernels/linear/rungs.h"
+#include "tests/reference/rung_error.h"
+
+namespace gemel::bench {
+namespace {
+
+// `c` computed by `table` whatever table it is run on.
+reference::OpCase on_table(reference::OpCase c, const Kernels& table) {
+  if (c.scratch) c.scratch = [scratch = c.scratch, table](const Kernels&) { return scratch(table); };
+  c.run = [run = c.run, table](const Kernels&, Queue queue, reference::DeviceTensors& tensors) {
+    run(table, queue, tensors);
+  };
+  return c;
+}
+
+template <class Rung>
+void add(std::vector<RungCase>& cases, std::span<const Rung> rungs, const Kernels& table, const std::string& op) {
+  for (const reference::OpCase& c : bench_cases()) {
+    if (c.op.rfind(op, 0) != 0) continue;
+    for (const Rung& rung : rungs) {
+      cases.push_back({rung.name, on_table(reference::in_math(c, rung.math), rung.in(table))});
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<RungCase> rung_cases(const Device& device) {
+  std::vector<RungCase> cases;
+  const Kernels& table = device.kernels();
+  const std::string name = table.name;
+  if (name == "simt") {
+    add(cases, simt::linear_rungs(), table, "linear");
+    add(cases, simt::conv2d_rungs(), table, "conv2d");
+  }
+#if defined(GEMEL_CUDA_RUNGS)
+  if (name == "cuda") {
+    add(cases, cuda::linear_rungs(), table, "linear");
+    add(cases, cuda::conv2d_rungs(), table, "conv2d");
+  }
+#endif
+  return cases;
+}
+
+}  // namespace gemel::bench

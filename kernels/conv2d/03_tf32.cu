@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// conv2d, rung 3: implicit GEMM on tensor cores, factors rounded to TF32, sums in f32.
+//
+// Formulas, shapes, edge cases: 02_implicit_gemm.cu, and conv_block.cu for bias, ReLU and 2x2 max-pool in the epilogue.
+// Mapping   kernels/gemm/mma_product.cuh: 128 x 128 results a block, else 64 x 64; a thread's four neighbouring rows
+//           are a window of the pool. Pixels and filters whose channels are multiples of 4 are copied 16 bytes at a
+//           time, others (first layers) float by float; the padding is copies of nothing, which leave zeros.
+// Shared    as linear/04_tf32.cu.
+// Registers sm_80, sm_90a: 128-200 for 128 x 128, 108-199 for 64 x 64, 146-255 float by float; no spills.
+// Effect    predicted: as linear/04_tf32.cu from 64 filters and 64 taps on, some 300 TFLOP/s on an H100; narrower ones
+//           waste the columns of a tile that they do not fill. Not yet run on a GPU.
+// Numerics  a product is within 2^-10 of the exact one; where two of a window are that close, the argmax may differ.
+// Used by   the tables of conv2d and conv_block where the queue's Math is tf32. Tests tests/reference/conv2d.cpp,
+//           tests/reference/conv_block.cpp, tests/kernels/mma_rungs_test.cpp
+#include "kernels/conv2d/block_forward.cuh"
+#include "kernels/conv2d/passes.cuh"
+#include "kernels/gemm/mma_product.cuh"
+
+namespace gemel::GEMEL_DEVICE::conv2d_tf32 {
+
+using Tiles = gemm::MmaTiles<Math::tf32>;
+using Passes = conv2d_passes::Passes<Tiles>;
+
+void block_forward(Queue queue, const ConvBlock& b, const float* x, const float* w, const void*, const float* bias,
+                   float* y, std::uint8_t* argmax) {
+  GEMEL_DEVICE::block_forward::run<Tiles>(queue, b, x, w, bias, y, argmax);
+}
+// A block that ends with its bias: the same kernels.
+void fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, const float* bias, float* y) {
+  block_forward(queue, {.conv = s, .relu = false, .pool = false}, x, w, nullptr, bias, y, nullptr);
+}
+void dgrad(Queue queue, const Conv2dShape& s, const float* dy, const float* w, float* dx) {
+  Passes::dgrad(queue, s, dy, w, dx);
+}
+void wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw, float* db) {
+  Passes::wgrad(queue, s, x, dy, dw, db);
+}
+
+}  // namespace gemel::GEMEL_DEVICE::conv2d_tf32
