@@ -85,15 +85,16 @@ Measurement check_case(Device& device, Stream& stream, const reference::OpCase& 
   m.op = c.op;
   m.shape = c.shape;
   m.cost = c.cost;
+  const reference::OpCase in_math = reference::in_math(c, device.math);
   reference::Outcome outcome =
-      reference::run_case(c, device.kernels(), device.queue(stream), reference::device_memory(device, stream));
+      reference::run_case(in_math, device.kernels(), device.queue(stream), reference::device_memory(device, stream));
   m.error = outcome.mismatch.worst;
   if (!outcome.mismatch.tensor.empty()) {
     m.problem = outcome.mismatch.describe(c);
   } else if (!outcome.overwritten.empty()) {
     m.problem = c.op + " " + c.shape + ": wrote outside of " + outcome.overwritten;
   } else {
-    m.rms = reference::rms_error(c, outcome.got);
+    m.rms = reference::rms_error(in_math, outcome.got);
   }
   return m;
 }

@@ -145,6 +145,8 @@ status 0 embed m.safetensors "$data" --device cpu --compare-device simt --json &
 # ---- check, bench
 status 0 check --device cpu --op linear && says 'linear_fprop .*ok'
 status 0 check --device simt --op activation --json && json
+for math in tf32 tf32x3 bf16; do status 0 check --device simt --op linear_fprop --math $math && says 'linear_fprop .*ok'; done
+status 0 embed m.safetensors "$data" --device cpu --math tf32 && notes 'computes in fp32'
 status 0 check --device cpu --op loss_reduce --gradients --json && json
 bad 'known: .*conv2d_fprop' check --op fly
 status 0 bench --device cpu --filter 'linear_fprop' --seconds 0.001 --json bench.json && says 'of peak'

@@ -46,6 +46,7 @@ void add_devices(CLI::App& program, Action& action);
 struct DeviceOptions {
   std::string device = "auto";
   int threads = 0;  // 0: all
+  std::string math = "fp32";
   bool no_fuse = false, no_winograd = false;
 
   void add_to(CLI::App& command);
