@@ -160,7 +160,7 @@ bad 'fits no case' bench --filter fly
 if grep -q 'GEMEL_HAVE_CHECK:INTERNAL=ON' "$3/CMakeCache.txt"; then
   status 0 profile --help && says 'Example'
   status 0 check --device check --op loss_reduce && says 'loss_reduce .*ok'
-  status 0 profile paired_distance -o pages && says 'kernels/distance/paired.cu:[0-9]* .*global load'
+  status 0 profile paired_distance -o pages && says 'warp_distance.cuh:[0-9]* .*global load'
   grep -q 'Who touches what' pages/paired_distance.html || fail "no pictures in pages/paired_distance.html"
   status 0 profile loss_reduce --json && json
   bad 'known: .*conv2d_fprop' profile fly

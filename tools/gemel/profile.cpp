@@ -24,9 +24,7 @@ double Profile::bytes_moved() const {
   return 32 * sectors;
 }
 
-double ideal_sectors(const AccessCounters& a) {
-  return std::max(1.0, ratio(static_cast<double>(a.bytes_used), 32.0 * static_cast<double>(a.requests)));
-}
+double ideal_sectors(const AccessCounters& a) { return ratio(a.ideal_sectors, a.requests); }
 
 std::string access_name(const AccessCounters& a) {
   return concat(a.act == Act::read ? "load " : a.act == Act::write ? "store " : "atomic ", a.bytes, " B");
@@ -136,6 +134,7 @@ Json json_of(const Profile& profile) {
                           {"requests", a.requests},
                           {"lanes", a.lanes},
                           {"sectors", a.sectors},
+                          {"ideal_sectors", a.ideal_sectors},
                           {"bytes_used", a.bytes_used},
                           {"wavefronts", a.wavefronts},
                           {"ideal_wavefronts", a.ideal_wavefronts}});

@@ -35,6 +35,7 @@ void add(AccessCounters& sum, const AccessCounters& c) {
   sum.requests += c.requests;
   sum.lanes += c.lanes;
   sum.sectors += c.sectors;
+  sum.ideal_sectors += c.ideal_sectors;
   sum.bytes_used += c.bytes_used;
   sum.wavefronts += c.wavefronts;
   sum.ideal_wavefronts += c.ideal_wavefronts;
@@ -153,6 +154,7 @@ void CounterBooks::count(Site& site, const Request& request) {
   if (c.space == Space::global) {
     const GlobalCost cost = global_cost(request, c.bytes);
     c.sectors += cost.sectors;
+    c.ideal_sectors += (cost.used + kSector - 1) / kSector;
     c.bytes_used += cost.used;
     (c.act == Act::read ? kernel_->loads : kernel_->stores).sectors += cost.sectors;
     badness = cost.sectors;

@@ -68,6 +68,7 @@ struct AccessCounters {
   std::uint64_t requests = 0;                          // instructions of a warp
   std::uint64_t lanes = 0;                             // active in them; 32 a request is no divergence
   std::uint64_t sectors = 0;                           // global: of 32 bytes, moved
+  std::uint64_t ideal_sectors = 0;                     // global: that the distinct bytes of each request would fill
   std::uint64_t bytes_used = 0;                        // global: of those moved, distinct ones asked for
   std::uint64_t wavefronts = 0, ideal_wavefronts = 0;  // shared: with and without bank conflicts
   // One request to look at: the dearest of those of most lanes.

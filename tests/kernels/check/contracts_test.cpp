@@ -37,7 +37,7 @@ Contract measured(const KernelCounters& kernel) {
       ideal_wavefronts += static_cast<double>(a.ideal_wavefronts);
     } else {
       sectors += static_cast<double>(a.sectors);
-      ideal_sectors += std::max(static_cast<double>(a.requests), static_cast<double>(a.bytes_used) / 32);
+      ideal_sectors += static_cast<double>(a.ideal_sectors);
     }
   }
   const auto again = [](const instrument::Traffic& traffic) {

@@ -71,6 +71,7 @@ TEST_F(CountersTest, LoadsMoveWholeSectors) {
     EXPECT_EQ(load.lanes, 32u);
     EXPECT_EQ(load.bytes, 4u);
     EXPECT_EQ(load.sectors, want.sectors) << "stride " << want.stride;
+    EXPECT_EQ(load.ideal_sectors, want.stride == 0 ? 1u : 4u);
     EXPECT_EQ(load.bytes_used, want.used) << "stride " << want.stride;
   }
 }
