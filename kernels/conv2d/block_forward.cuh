@@ -102,7 +102,7 @@ __global__ void finish_slices_kernel(int slices, std::int64_t slice_stride, cons
   }
   end.put(e, end.output(sums, end.bias_of(column)));
 }
-SIMT_CONTRACT(finish_slices_kernel);
+SIMT_CONTRACT(finish_slices_kernel, .sectors = 1.35, .loads = 1.5);
 
 inline bool without_outputs(const ConvBlock& b) { return b.conv.n == 0 || b.out_h() == 0 || b.out_w() == 0; }
 

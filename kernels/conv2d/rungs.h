@@ -32,10 +32,10 @@ struct Conv2dRung {
 namespace simt {
 std::span<const Conv2dRung> conv2d_rungs();
 const Conv2dRung& conv2d_rung(Math);  // the first of this arithmetic
-}
+}  // namespace simt
 namespace cuda {
 std::span<const Conv2dRung> conv2d_rungs();
 const Conv2dRung& conv2d_rung(Math);  // the first of this arithmetic
-}
+}  // namespace cuda
 
 }  // namespace gemel

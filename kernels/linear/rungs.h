@@ -31,10 +31,10 @@ struct LinearRung {
 namespace simt {
 std::span<const LinearRung> linear_rungs();
 const LinearRung& linear_rung(Math);  // the first of this arithmetic
-}
+}  // namespace simt
 namespace cuda {
 std::span<const LinearRung> linear_rungs();
 const LinearRung& linear_rung(Math);  // the first of this arithmetic
-}
+}  // namespace cuda
 
 }  // namespace gemel

@@ -76,6 +76,7 @@ __global__ void __launch_bounds__(kThreads)
   sum = warp_sum(sum);
   if (lane == 0) squares[row] = sum;
 }
+SIMT_CONTRACT(centred_rows_kernel);
 
 __device__ __forceinline__ float squared_difference(const float* __restrict__ a, const float* __restrict__ b, int d) {
   float sum = 0;
@@ -275,6 +276,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
+SIMT_CONTRACT(contrastive_all_mma_kernel);
 
 }  // namespace
 

@@ -55,7 +55,8 @@ std::map<std::string, Contract> measure_all() {
   for (const OpCase& c : contract_cases()) {
     for (const Table& table : check_tables()) {
       if (!table.runs(c.op)) continue;
-      EXPECT_TRUE(run_case(in_math(c, table.math), table.kernels, Queue{}, watched_memory()).ok()) << c.op << " " << c.shape;
+      EXPECT_TRUE(run_case(in_math(c, table.math), table.kernels, Queue{}, watched_memory()).ok())
+          << c.op << " " << c.shape;
     }
   }
   for (const KernelCounters& kernel : instrument::take_counters()) {
