@@ -146,21 +146,21 @@ __device__ __forceinline__ void load_matrices(const void* row, std::uint32_t* fr
   static_assert(kMatrices == 1 || kMatrices == 2 || kMatrices == 4);
 #if defined(__CUDACC__)
   const auto at = static_cast<unsigned>(__cvta_generic_to_shared(row));
-#define GEMEL_LDMATRIX(form, outputs, ...) \
-  asm volatile("ldmatrix.sync.aligned.m8n8." form ".shared.b16 " outputs:__VA_ARGS__ : "r"(at) : "memory")
-#define GEMEL_LDMATRIX_FORMS(count, outputs, ...)         \
-  if constexpr (kTransposed) {                            \
-    GEMEL_LDMATRIX(count ".trans", outputs, __VA_ARGS__); \
-  } else {                                                \
-    GEMEL_LDMATRIX(count, outputs, __VA_ARGS__);          \
+#define GEMEL_LDMATRIX(form, ...) \
+  asm volatile("ldmatrix.sync.aligned.m8n8." form ".shared.b16 " __VA_ARGS__ : "r"(at) : "memory")
+#define GEMEL_LDMATRIX_FORMS(count, ...)         \
+  if constexpr (kTransposed) {                   \
+    GEMEL_LDMATRIX(count ".trans", __VA_ARGS__); \
+  } else {                                       \
+    GEMEL_LDMATRIX(count, __VA_ARGS__);          \
   }
   if constexpr (kMatrices == 1) {
-    GEMEL_LDMATRIX_FORMS("x1", "{%0}, [%1];", "=r"(fragment[0]))
+    GEMEL_LDMATRIX_FORMS("x1", "{%0}, [%1];" : "=r"(fragment[0]))
   } else if constexpr (kMatrices == 2) {
-    GEMEL_LDMATRIX_FORMS("x2", "{%0, %1}, [%2];", "=r"(fragment[0]), "=r"(fragment[1]))
+    GEMEL_LDMATRIX_FORMS("x2", "{%0, %1}, [%2];" : "=r"(fragment[0]), "=r"(fragment[1]))
   } else {
-    GEMEL_LDMATRIX_FORMS("x4", "{%0, %1, %2, %3}, [%4];", "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]),
-                         "=r"(fragment[3]))
+    GEMEL_LDMATRIX_FORMS("x4", "{%0, %1, %2, %3}, [%4];"
+                         : "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]), "=r"(fragment[3]))
   }
 #undef GEMEL_LDMATRIX_FORMS
 #undef GEMEL_LDMATRIX
