@@ -38,4 +38,11 @@ std::span<const Conv2dRung> conv2d_rungs();
 const Conv2dRung& conv2d_rung(Math);  // the first of this arithmetic
 }  // namespace cuda
 
+#if defined(GEMEL_DEVICE)
+// Of the device that a kernel file is compiled for, which may be the instrument's.
+namespace GEMEL_DEVICE {
+const Conv2dRung& conv2d_rung(Math);
+}
+#endif
+
 }  // namespace gemel

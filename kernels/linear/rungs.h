@@ -37,4 +37,11 @@ std::span<const LinearRung> linear_rungs();
 const LinearRung& linear_rung(Math);  // the first of this arithmetic
 }  // namespace cuda
 
+#if defined(GEMEL_DEVICE)
+// Of the device that a kernel file is compiled for, which may be the instrument's.
+namespace GEMEL_DEVICE {
+const LinearRung& linear_rung(Math);
+}
+#endif
+
 }  // namespace gemel

@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kThreads)
   sum = warp_sum(sum);
   if (lane == 0) squares[row] = sum;
 }
-SIMT_CONTRACT(centred_rows_kernel);
+SIMT_CONTRACT(centred_rows_kernel, .sectors = 1.2, .loads = 2.3, .stores = 1.3);
 
 __device__ __forceinline__ float squared_difference(const float* __restrict__ a, const float* __restrict__ b, int d) {
   float sum = 0;
@@ -276,7 +276,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
-SIMT_CONTRACT(contrastive_all_mma_kernel);
+SIMT_CONTRACT(contrastive_all_mma_kernel, .sectors = 9, .conflicts = 9, .loads = 21, .stores = 5.1);
 
 }  // namespace
 
