@@ -163,6 +163,7 @@ if grep -q 'GEMEL_HAVE_CHECK:INTERNAL=ON' "$3/CMakeCache.txt"; then
   status 0 profile paired_distance -o pages && says 'warp_distance.cuh:[0-9]* .*global load'
   grep -q 'Who touches what' pages/paired_distance.html || fail "no pictures in pages/paired_distance.html"
   status 0 profile loss_reduce --json && json
+  status 0 profile linear_fprop --math tf32 && says 'mma_product_kernel'
   bad 'known: .*conv2d_fprop' profile fly
   bad 'or --all' profile
   bad 'no shape holds' profile loss_reduce --shape fly

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <string_view>
 #include <system_error>
 
@@ -32,15 +33,20 @@ int parse_int(std::string_view text, const std::string& what) {
 
 }  // namespace
 
+void add_math(CLI::App& command, Math& math, const std::string& help) {
+  static const std::map<std::string, Math> names{
+      {"fp32", Math::fp32}, {"tf32", Math::tf32}, {"tf32x3", Math::tf32x3}, {"bf16", Math::bf16}};
+  command.add_option("--math", math, help)
+      ->transform(CLI::CheckedTransformer(names))
+      ->default_str("fp32")
+      ->type_name("fp32|tf32|tf32x3|bf16");
+}
+
 void DeviceOptions::add_to(CLI::App& command) {
   command.add_option("--device", device, "auto, cuda, cuda:N, cpu or simt; auto is cuda where a GPU works, else cpu")
       ->capture_default_str();
   command.add_option("--threads", threads, "threads of the CPU devices (default: all)")->check(CLI::Range(1, 1024));
-  command
-      .add_option("--math", math,
-                  "products of cuda and simt: fp32; on tensor cores tf32, bf16, or tf32x3, which is as exact as fp32")
-      ->check(CLI::IsMember({"fp32", "tf32", "tf32x3", "bf16"}))
-      ->capture_default_str();
+  add_math(command, math, "products of cuda and simt: fp32; on tensor cores tf32, bf16, or tf32x3, as exact as fp32");
   command.add_flag("--no-fuse", no_fuse,
                    "compute every layer by itself: no convolution with ReLU and pool in one pass");
   command.add_flag("--no-winograd", no_winograd, "no Winograd convolutions on the cpu device: plain sums, slower");
@@ -51,10 +57,7 @@ std::unique_ptr<Device> DeviceOptions::open() const {
   if (no_winograd) cpu::use_winograd(false);
   std::unique_ptr<Device> opened = open_device(device);
   opened->fuse = !no_fuse;
-  opened->math = math == "tf32"     ? Math::tf32
-                 : math == "tf32x3" ? Math::tf32x3
-                 : math == "bf16"   ? Math::bf16
-                                    : Math::fp32;
+  opened->math = math;
   if (opened->math != Math::fp32 && opened->name() == "cpu")
     note("the cpu device computes in fp32, whatever --math says");
   return opened;

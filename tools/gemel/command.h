@@ -42,11 +42,14 @@ void add_profile(CLI::App& program, Action& action);
 void add_bench(CLI::App& program, Action& action);
 void add_devices(CLI::App& program, Action& action);
 
-// --device, --threads, --no-fuse and --no-winograd.
+// --math fp32|tf32|tf32x3|bf16.
+void add_math(CLI::App& command, Math& math, const std::string& help);
+
+// --device, --threads, --math, --no-fuse and --no-winograd.
 struct DeviceOptions {
   std::string device = "auto";
   int threads = 0;  // 0: all
-  std::string math = "fp32";
+  Math math = Math::fp32;
   bool no_fuse = false, no_winograd = false;
 
   void add_to(CLI::App& command);

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "tests/reference/profile_case.h"
+#include "tests/reference/rung_error.h"
 #include "tests/reference/watched_memory.h"
 #include "tools/gemel/command.h"
 
@@ -34,6 +35,7 @@ namespace {
 
 struct ProfileFlags {
   std::string op, shape, output;
+  Math math = Math::fp32;
   bool all = false, json = false;
 };
 
@@ -57,10 +59,12 @@ std::vector<OpCase> chosen_cases(const ProfileFlags& flags) {
   return cases;
 }
 
-Profile measure(const OpCase& c) {
+Profile measure(const OpCase& of_fp32, Math math) {
+  const OpCase c = reference::in_math(of_fp32, math);
   instrument::configure({.faults = false, .counters = true});
   instrument::take_counters();
-  const reference::Outcome outcome = reference::run_case(c, check::kernels(), Queue{}, reference::watched_memory());
+  const reference::Outcome outcome =
+      reference::run_case(c, check::kernels(), Queue{.math = math}, reference::watched_memory());
   instrument::configure({});
   Profile profile{c.op, c.shape, c.cost, instrument::take_counters()};
   if (!outcome.ok()) throw Error(concat(c.op, " ", c.shape, ": a wrong result: ", outcome.mismatch.describe(c)));
@@ -163,7 +167,7 @@ int profile(const ProfileFlags& flags) {
       {"operation", "kernel", "sectors", "used", "loads x", "stores x", "conflicts x", "lanes"}};
   for (const OpCase& c : cases) {
     if (terminal_on_stderr()) std::cerr << "\r\033[K" << c.op << std::flush;
-    const Profile measured = measure(c);
+    const Profile measured = measure(c, flags.math);
     if (terminal_on_stderr()) std::cerr << "\r\033[K" << std::flush;
     if (!flags.output.empty())
       write_file(std::filesystem::path(flags.output) / (c.op + ".html"), profile_html(measured));
@@ -197,6 +201,7 @@ void add_profile(CLI::App& program, Action& action) {
   command->add_option("--shape", flags->shape, "on the first shape that holds this")->type_name("TEXT");
   command->add_option("-o,--output", flags->output, "writes a page an operation here: OPERATION.html")
       ->type_name("DIR");
+  add_math(*command, flags->math, "the kernels that multiply so; tf32, tf32x3 and bf16 on tensor cores");
   command->add_flag("--json", flags->json, "for machines");
   command->footer(
       "Examples:\n"

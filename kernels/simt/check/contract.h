@@ -15,6 +15,7 @@ struct Contract {
   double conflicts = 1;  // wavefronts of shared memory, of those without bank conflicts
   double loads = 1;      // sectors loaded, of the distinct ones among them: how much is left to caches
   double stores = 1;     // the same of stores and atomics
+  int registers = 64;    // a thread's, on a GPU: tools/cuda/check_registers.py compares with what ptxas says
 };
 
 struct NamedContract {
