@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
-SIMT_CONTRACT(nearest_kernel, .sectors = 2, .conflicts = 1.25, .loads = 170, .stores = 560);
+SIMT_CONTRACT(nearest_kernel, .sectors = 2, .conflicts = 1.25, .loads = 170, .stores = 560, .registers = 88);
 
 __global__ void merge_nearest_kernel(int n, int k, int runs, Key* __restrict__ lists, float* __restrict__ distance,
                                      std::int32_t* __restrict__ index) {

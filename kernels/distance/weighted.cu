@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
-SIMT_CONTRACT(weighted_pairwise_kernel, .sectors = 1.05, .loads = 1.55, .stores = 4.1);
+SIMT_CONTRACT(weighted_pairwise_kernel, .sectors = 1.05, .loads = 1.55, .stores = 4.1, .registers = 72);
 
 template <Weighted kKind>
 void launch_pairwise(Queue queue, int n, int m, int d, const float* w, const float* a, const float* b,

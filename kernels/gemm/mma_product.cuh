@@ -275,7 +275,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __gri
     }
   });
 }
-SIMT_CONTRACT(mma_product_kernel, .sectors = 1.5, .conflicts = 1.3, .loads = 46, .stores = 6.5);
+SIMT_CONTRACT(mma_product_kernel, .sectors = 1.5, .conflicts = 1.3, .loads = 46, .stores = 6.5, .registers = 255);
 
 // Queues a product; its slices to `product.partial` where `slices` > 1. Which tile does not change the result. Operands
 // fetched float by float hold too many addresses for the large one.

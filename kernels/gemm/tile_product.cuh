@@ -158,7 +158,7 @@ template <class T, Staging kStaging, class P>
 __global__ void __launch_bounds__(T::kThreads, 1) tile_product_kernel(const __grid_constant__ P product) {
   multiply_tile<T, kStaging>(product, static_cast<int>(blockIdx.x));
 }
-SIMT_CONTRACT(tile_product_kernel, .sectors = 5, .conflicts = 1.15, .loads = 31, .stores = 6.5);
+SIMT_CONTRACT(tile_product_kernel, .sectors = 5, .conflicts = 1.15, .loads = 31, .stores = 6.5, .registers = 208);
 
 // Many products in one launch: a family has `count` of them, product(i), all of rows x columns and none split.
 template <class T, class Family>
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(T::kThreads, 1) tile_products_kernel(const __g
   const auto product = family.product(block / tiles);
   multiply_tile<T, Staging::registers>(product, block % tiles);
 }
-SIMT_CONTRACT(tile_products_kernel, .conflicts = 1.2, .loads = 1.1);
+SIMT_CONTRACT(tile_products_kernel, .conflicts = 1.2, .loads = 1.1, .registers = 184);
 
 // The tiles of a member are neighbours in the grid: what they share is read from memory once.
 template <class T, class Family>

@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
-SIMT_CONTRACT(contrastive_all_kernel, .sectors = 5.2, .conflicts = 1.05, .loads = 100, .stores = 4.4);
+SIMT_CONTRACT(contrastive_all_kernel, .sectors = 5.2, .conflicts = 1.05, .loads = 100, .stores = 4.4, .registers = 208);
 
 // ---- the slices' sums
 __global__ void contrastive_all_loss_kernel(int n, int slices, Partial partial, float* __restrict__ loss,

@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
-SIMT_CONTRACT(pairwise_backward_kernel, .sectors = 1.6, .loads = 5.6, .stores = 4.1);
+SIMT_CONTRACT(pairwise_backward_kernel, .sectors = 1.6, .loads = 5.6, .stores = 4.1, .registers = 80);
 
 template <bool kDifferences>
 void launch_tiles(Queue queue, int n, int d, const float* e, const float* g, const float* scale, float* de) {

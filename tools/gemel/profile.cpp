@@ -63,8 +63,9 @@ Profile measure(const OpCase& of_fp32, Math math) {
   const OpCase c = reference::in_math(of_fp32, math);
   instrument::configure({.faults = false, .counters = true});
   instrument::take_counters();
-  const reference::Outcome outcome =
-      reference::run_case(c, check::kernels(), Queue{.math = math}, reference::watched_memory());
+  Queue queue;
+  queue.math = math;
+  const reference::Outcome outcome = reference::run_case(c, check::kernels(), queue, reference::watched_memory());
   instrument::configure({});
   Profile profile{c.op, c.shape, c.cost, instrument::take_counters()};
   if (!outcome.ok()) throw Error(concat(c.op, " ", c.shape, ": a wrong result: ", outcome.mismatch.describe(c)));

@@ -33,6 +33,5 @@ std::string profile_html(const Profile& profile);
 std::string sectors_picture(const instrument::AccessCounters& access);
 // The passes through the 32 banks that an access's example takes: which lane is served from which bank in which.
 std::string banks_picture(const instrument::AccessCounters& access);
-std::string roofline_picture(const Profile& profile);
 
 }  // namespace gemel::cli

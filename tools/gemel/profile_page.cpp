@@ -11,6 +11,7 @@
 #include "tools/gemel/page.h"
 #include "tools/gemel/plot.h"
 #include "tools/gemel/profile.h"
+#include "tools/gemel/roofline.h"
 
 namespace gemel::cli {
 namespace {
@@ -136,6 +137,19 @@ std::string kernel_section(const KernelCounters& kernel) {
   return section(kernel.kernel, html);
 }
 
+std::string h100_roofline(const Profile& profile) {
+  constexpr double kFlops = 67e12, kBytes = 3.35e12;  // NVIDIA H100 SXM, data sheet: fp32, memory
+  const auto point = [&](double bytes, const char* color, const char* label, double below) {
+    const double intensity = ratio(profile.cost.flops, bytes);
+    return RooflinePoint{intensity, std::min(kFlops, intensity * kBytes), color, label, "", below};
+  };
+  return roofline_picture({kFlops,
+                           kBytes,
+                           {point(profile.cost.bytes, "#1f77b4", "if each operand crossed memory once", 22),
+                            point(profile.bytes_moved(), "#d9622b", "as its requests are, with no cache", 40)},
+                           {}});
+}
+
 }  // namespace
 
 std::string profile_html(const Profile& profile) {
@@ -158,7 +172,7 @@ std::string profile_html(const Profile& profile) {
     html << section("Roofline",
                     "<p class=\"soft\">The most an H100 (67 TFLOP/s fp32, 3.35 TB/s) could do at this many "
                     "operations a byte. Left of the bend memory is the limit.</p>" +
-                        roofline_picture(profile));
+                        h100_roofline(profile));
   }
   for (const KernelCounters& kernel : profile.kernels) html << kernel_section(kernel);
   html << "</main></body></html>\n";

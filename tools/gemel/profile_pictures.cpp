@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The pictures of a kernel's page: lanes on sectors, lanes on banks, the roofline.
+// The pictures of a kernel's page: lanes on sectors, lanes on banks.
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <map>
 #include <set>
 #include <sstream>
@@ -117,48 +116,6 @@ std::string banks_picture(const AccessCounters& access) {
     }
   }
   return svg_of(std::min(rows, kMostRows), svg.str()) + more_rows(rows, "passes");
-}
-
-std::string roofline_picture(const Profile& profile) {
-  // NVIDIA H100 SXM, data sheet: 67 TFLOP/s in fp32, 3.35 TB/s.
-  constexpr double kPeak = 67, kBandwidth = 3.35, kLowX = 0.01, kHighX = 1000, kLowY = 0.03, kHighY = 120;
-  constexpr double kWidth = 900, kHeight = 330, kMarginLeft = 58, kMarginBottom = 44;
-  const auto x_of = [&](double intensity) {
-    const double at = std::clamp(intensity, kLowX, kHighX);
-    return kMarginLeft + (kWidth - kMarginLeft - 16) * std::log(at / kLowX) / std::log(kHighX / kLowX);
-  };
-  const auto y_of = [&](double rate) {
-    return (kHeight - kMarginBottom) -
-           (kHeight - kMarginBottom - 14) * std::log(rate / kLowY) / std::log(kHighY / kLowY);
-  };
-  const auto roof = [&](double intensity) { return std::max(kLowY, std::min(kPeak, intensity * kBandwidth)); };
-  std::ostringstream svg;
-  svg << "<svg viewBox=\"0 0 " << kWidth << " " << kHeight << "\" style=\"max-width:" << kWidth << "px\">";
-  for (const double tick : {0.01, 0.1, 1.0, 10.0, 100.0, 1000.0}) {
-    svg << "<line class=\"grid\" x1=\"" << x_of(tick) << "\" x2=\"" << x_of(tick) << "\" y1=\"14\" y2=\""
-        << kHeight - kMarginBottom << "\"/><text text-anchor=\"middle\" x=\"" << x_of(tick) << "\" y=\""
-        << kHeight - kMarginBottom + 16 << "\">" << tick << "</text>";
-  }
-  for (const double tick : {0.1, 1.0, 10.0, 67.0}) {
-    svg << "<line class=\"grid\" x1=\"" << kMarginLeft << "\" x2=\"" << kWidth - 16 << "\" y1=\"" << y_of(tick)
-        << "\" y2=\"" << y_of(tick) << "\"/><text text-anchor=\"end\" x=\"" << kMarginLeft - 6 << "\" y=\""
-        << y_of(tick) + 4 << "\">" << tick << "</text>";
-  }
-  const double ridge = kPeak / kBandwidth, low = std::max(kLowX, kLowY / kBandwidth);
-  svg << "<polyline fill=\"none\" stroke=\"#1d2430\" stroke-width=\"2\" points=\"" << x_of(low) << ","
-      << y_of(roof(low)) << " " << x_of(ridge) << "," << y_of(kPeak) << " " << x_of(kHighX) << "," << y_of(kPeak)
-      << "\"/>"
-      << "<text x=\"" << kMarginLeft + 4 << "\" y=\"12\">TFLOP/s at most</text><text text-anchor=\"end\" x=\""
-      << kWidth - 16 << "\" y=\"" << kHeight - 8 << "\">FLOP a byte</text>";
-  const auto point = [&](double intensity, const char* color, const std::string& label, double down) {
-    svg << "<circle r=\"7\" cx=\"" << x_of(intensity) << "\" cy=\"" << y_of(roof(intensity)) << "\" fill=\"" << color
-        << "\"/><text class=\"label\" x=\"" << x_of(intensity) + 12 << "\" y=\"" << y_of(roof(intensity)) + down
-        << "\">" << label << "</text>";
-  };
-  point(ratio(profile.cost.flops, profile.cost.bytes), "#1f77b4", "if each operand crossed memory once", 22);
-  point(ratio(profile.cost.flops, profile.bytes_moved()), "#d9622b", "as its requests are, with no cache", 40);
-  svg << "</svg>\n";
-  return svg.str();
 }
 
 }  // namespace gemel::cli
