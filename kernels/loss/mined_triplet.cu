@@ -18,8 +18,8 @@
 //            tile's. Of each tile, two threads an anchor walk its 64 distances for 4 positives at a time; the best
 //            negative so far of each is in scratch between two tiles.
 // Shared     the tiles, 17 KB; semi_hard 64 x 65 distances besides, 17 KB: 65, so that walking threads hit 32 banks.
-// Traffic    2 FLOPs a pair and column (3 with the subtraction), as pairwise_distance; semi_hard walks N P pairs of an
-//            anchor, 3 comparisons each. Scratch: 16 bytes a row and slice, and for semi_hard 8 a row, slice and
+// Traffic    3 FLOPs a pair and column, as pairwise_distance: bound by arithmetic; semi_hard besides takes 3 steps of
+//            integers a negative and positive of an anchor. Scratch: 16 bytes a row and slice, and for semi_hard 8 a row, slice and
 //            positive, at most kMostPartials of these a row, or one slice.
 // Numerics   distances are pairwise_distance's, bit for bit; choices depend on them alone and ties go to the lowest row,
 //            so that neither slices nor tiles show. They are compared by their bits, as integers.
@@ -179,6 +179,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
+SIMT_CONTRACT(triplet_batch_hard_kernel, .sectors = 1.1, .loads = 4.5, .stores = 4.2);
 
 __global__ void triplet_batch_hard_settle_kernel(int n, int most, int slices, TripletParams params,
                                                  Candidates positives, Candidates negatives, MinedTriplets triplets,
@@ -196,6 +197,7 @@ __global__ void triplet_batch_hard_settle_kernel(int n, int most, int slices, Tr
   for (int q = sums.count; q < most; ++q) no_triplet(triplets, std::size_t(q) * n + anchor);
   store(sums, anchor, loss, count, active);
 }
+SIMT_CONTRACT(triplet_batch_hard_settle_kernel);
 
 // ---- semi_hard
 // The positives of anchors, in ascending order: how many, and the first `most` with their squared distances.
@@ -227,6 +229,7 @@ __global__ void __launch_bounds__(32)
     d2[std::size_t(q) * n + anchor] = sum;
   }
 }
+SIMT_CONTRACT(triplet_positives_kernel, .sectors = 4.0, .loads = 65, .stores = 8.4);
 
 template <bool kAligned>
 __global__ void __launch_bounds__(kThreads)
@@ -285,6 +288,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   if (has_anchor && part == 0) farthest.store(std::size_t(slice) * n + anchor, last_resort);
 }
+SIMT_CONTRACT(triplet_semi_hard_kernel, .conflicts = 1.1, .loads = 4.8);
 
 // triplets.positive is what triplet_positives_kernel wrote.
 __global__ void triplet_semi_hard_settle_kernel(int n, int most, int slices, TripletParams params,
@@ -314,6 +318,7 @@ __global__ void triplet_semi_hard_settle_kernel(int n, int most, int slices, Tri
   if (found > most) sums.count = sums.active = found;  // with what found no room
   store(sums, anchor, loss, count, active);
 }
+SIMT_CONTRACT(triplet_semi_hard_settle_kernel);
 
 // ---- on the host
 // How the pairs are cut into blocks, and the scratch, 4-byte words.
