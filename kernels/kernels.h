@@ -152,10 +152,10 @@ struct Kernels {
   void (*triplet)(Queue, int n, const TripletParams&, const float* distance2, const std::int32_t* labels, float* g,
                   float* loss, float* count, float* active);
   // The triplets of rows e (n,D) that params.mining chooses (semi_hard, batch_hard), found as the distances are made:
-  // nothing of size (n,n) is written (n times at most 256 on `cpu`). Squared distances as of pairwise_distance; ties go to the lowest
-  // row; NaN is mined before any other distance. triplets: `most` >= 1 an anchor at most (batch_hard has one); loss, count,
-  // active (n): per anchor the sum of losses, the number of triplets and the number of those with a non-zero loss. An
-  // anchor with more than `most` triplets keeps the first `most`, and its loss and their slopes are NaN.
+  // nothing of size (n,n) is written (n times at most 256 on `cpu`). Squared distances as of pairwise_distance; ties go to
+  // the lowest row; NaN is mined before any other distance. triplets: `most` >= 1 an anchor at most (batch_hard has one).
+  // loss, count, active (n): per anchor the sum of losses, the number of triplets and the number of those with a non-zero
+  // loss. An anchor with more than `most` triplets keeps the first `most`, and its loss and their slopes are NaN.
   std::size_t (*mined_triplet_scratch)(int n, int d, const TripletParams&, int most);  // enough for both
   void (*mined_triplet)(Queue, int n, int d, const TripletParams&, int most, const float* e, const std::int32_t* labels,
                         const MinedTriplets&, float* loss, float* count, float* active);
