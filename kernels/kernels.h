@@ -146,12 +146,22 @@ struct Kernels {
   std::size_t (*contrastive_all_scratch)(int n, int d);
   void (*contrastive_all)(Queue, int n, int d, Contrastive, float margin, const float* e, const std::int32_t* labels,
                           float* loss, float* active, float* de);
-  // From squared distances (n,n) and labels (n): coefficients g (n,n) = dL/d(d2), row a holding anchor a's terms,
-  // unscaled, and per anchor the sum of losses, the number of triplets and the number of those with a non-zero loss (n
-  // each). With Mining::all the mean is over active triplets, else over all mined ones: `count` holds the number to
-  // divide by.
+  // Every triplet (params.mining: all), from squared distances (n,n) and labels (n): coefficients g (n,n) = dL/d(d2), row
+  // a holding anchor a's terms, unscaled, and per anchor the sum of losses, and in both
+  // count and active the number of triplets with a non-zero loss (n each): the mean is over these.
   void (*triplet)(Queue, int n, const TripletParams&, const float* distance2, const std::int32_t* labels, float* g,
                   float* loss, float* count, float* active);
+  // The triplets of rows e (n,D) that params.mining chooses (semi_hard, batch_hard), found as the distances are made:
+  // nothing of size (n,n) is written (n times at most 256 on `cpu`). Squared distances as of pairwise_distance; ties go to
+  // the lowest row; NaN is mined before any other distance. triplets: `most` >= 1 an anchor at most (batch_hard has one).
+  // loss, count, active (n): per anchor the sum of losses, the number of triplets and the number of those with a non-zero
+  // loss. An anchor with more than `most` triplets keeps the first `most`, and its loss and their slopes are NaN.
+  std::size_t (*mined_triplet_scratch)(int n, int d, const TripletParams&, int most);  // enough for both
+  void (*mined_triplet)(Queue, int n, int d, const TripletParams&, int most, const float* e, const std::int32_t* labels,
+                        const MinedTriplets&, float* loss, float* count, float* active);
+  // de (n,D): the gradient of *scale times the sum of the triplets' losses.
+  void (*mined_triplet_backward)(Queue, int n, int d, int most, const float* e, const MinedTriplets&,
+                                 const float* scale, float* de);
   // Over pairs as `contrastive`: P(different) = 1 / (1 + e^{-(distance - t)}), cross-entropy, t one float, weights w (D).
   // distance (n), loss (n), active (n: 1 where the answer is wrong), de (2n,D), and dw (D), dt (1), which accumulate; all
   // scaled by 1/n.

@@ -101,6 +101,13 @@ struct TripletParams {
   bool soft_margin = false;  // ln(1 + exp(.)) instead of max(0, margin + .)
 };
 
+// Mined triplets, at most `most` an anchor: triplet q of anchor a is at [q * n + a], those of an anchor stand from q = 0
+// on. Behind its last: rows -1, slopes 0.
+struct MinedTriplets {
+  std::int32_t *positive, *negative;  // rows
+  float *pull, *push;                 // dL/d(d2) at (a, positive); less dL/d(d2) at (a, negative)
+};
+
 // Losses over all pairs of a batch from similarities s (cosines, or dot products). P(i): the other rows of i's label,
 // A(i): all other rows, N(i) = A(i) - P(i). Rows whose P(i) is empty do not count.
 //   nt_xent           per i and p in P(i): -log(e^{s_ip/t} / (e^{s_ip/t} + sum_{n in N(i)} e^{s_in/t})), the mean over

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Losses on P x K images, every row against every other: each a short sequence of kernels over memory planned once.
+#include <algorithm>
+
 #include "engine/error.h"
 #include "siamese/loss_kinds.h"
 
@@ -15,12 +17,12 @@ class ContrastiveAllLoss final : public EmbeddingLoss {
   std::string describe() const override { return concat(name_, "(margin ", margin_, ")"); }
   bool wants_pairs() const override { return false; }
 
-  void plan(const Kernels& kernels, Arena& arena, const Parameters&, int rows, int d, int) override {
-    rows_ = rows;
-    d_ = d;
-    loss_ = arena.plan(float_bytes(rows));
-    active_ = arena.plan(float_bytes(rows));
-    scratch_ = arena.plan(kernels.contrastive_all_scratch(rows, d));
+  void plan(const Kernels& kernels, Arena& arena, const Parameters&, const BatchShape& batch) override {
+    rows_ = batch.rows;
+    d_ = batch.d;
+    loss_ = arena.plan(float_bytes(rows_));
+    active_ = arena.plan(float_bytes(rows_));
+    scratch_ = arena.plan(kernels.contrastive_all_scratch(rows_, d_));
   }
 
   void run(const Kernels& kernels, Queue queue, const Arena& arena, const float* e, const std::int32_t* labels,
@@ -38,25 +40,27 @@ class ContrastiveAllLoss final : public EmbeddingLoss {
   Arena::Piece loss_, active_, scratch_;
 };
 
-// All rows against all: distances -> coefficients g = dL/d(d^2) -> dL/dE.
-class TripletLoss final : public EmbeddingLoss {
- public:
-  TripletLoss(std::string name, const TripletParams& params) : name_(std::move(name)), params_(params) {}
+std::string describe_triplets(const std::string& name, const TripletParams& params) {
+  const std::string margin = params.soft_margin ? "soft margin" : concat("margin ", params.margin);
+  return concat(name, "(", margin, params.squared ? ", squared distances)" : ", distances)");
+}
 
-  std::string describe() const override {
-    const std::string margin = params_.soft_margin ? "soft margin" : concat("margin ", params_.margin);
-    return concat(name_, "(", margin, params_.squared ? ", squared distances)" : ", distances)");
-  }
+// Every triplet: distances -> coefficients g = dL/d(d^2) -> dL/dE.
+class AllTripletsLoss final : public EmbeddingLoss {
+ public:
+  AllTripletsLoss(std::string name, const TripletParams& params) : name_(std::move(name)), params_(params) {}
+
+  std::string describe() const override { return describe_triplets(name_, params_); }
   bool wants_pairs() const override { return false; }
 
-  void plan(const Kernels&, Arena& arena, const Parameters&, int rows, int d, int) override {
-    rows_ = rows;
-    d_ = d;
-    distance2_ = arena.plan(float_bytes(rows, rows));
-    g_ = arena.plan(float_bytes(rows, rows));
-    loss_ = arena.plan(float_bytes(rows));
-    count_ = arena.plan(float_bytes(rows));
-    active_ = arena.plan(float_bytes(rows));
+  void plan(const Kernels&, Arena& arena, const Parameters&, const BatchShape& batch) override {
+    rows_ = batch.rows;
+    d_ = batch.d;
+    distance2_ = arena.plan(float_bytes(rows_, rows_));
+    g_ = arena.plan(float_bytes(rows_, rows_));
+    loss_ = arena.plan(float_bytes(rows_));
+    count_ = arena.plan(float_bytes(rows_));
+    active_ = arena.plan(float_bytes(rows_));
     scale_ = arena.plan(float_bytes(1));
   }
 
@@ -77,6 +81,52 @@ class TripletLoss final : public EmbeddingLoss {
   Arena::Piece distance2_, g_, loss_, count_, active_, scale_;
 };
 
+// Chosen triplets: rows -> the triplets of each anchor -> dL/dE.
+class MinedTripletsLoss final : public EmbeddingLoss {
+ public:
+  MinedTripletsLoss(std::string name, const TripletParams& params) : name_(std::move(name)), params_(params) {}
+
+  std::string describe() const override { return describe_triplets(name_, params_); }
+  bool wants_pairs() const override { return false; }
+
+  void plan(const Kernels& kernels, Arena& arena, const Parameters&, const BatchShape& batch) override {
+    rows_ = batch.rows;
+    d_ = batch.d;
+    most_ = params_.mining == Mining::semi_hard ? std::max(batch.alike - 1, 1) : 1;
+    static_assert(sizeof(std::int32_t) == sizeof(float));
+    const std::size_t list_bytes = float_bytes(rows_, most_);
+    positive_ = arena.plan(list_bytes);
+    negative_ = arena.plan(list_bytes);
+    pull_ = arena.plan(list_bytes);
+    push_ = arena.plan(list_bytes);
+    loss_ = arena.plan(float_bytes(rows_));
+    count_ = arena.plan(float_bytes(rows_));
+    active_ = arena.plan(float_bytes(rows_));
+    scale_ = arena.plan(float_bytes(1));
+    scratch_ = arena.plan(kernels.mined_triplet_scratch(rows_, d_, params_, most_));
+  }
+
+  void run(const Kernels& kernels, Queue queue, const Arena& arena, const float* e, const std::int32_t* labels,
+           StepState* state, float* de) const override {
+    const MinedTriplets triplets{.positive = static_cast<std::int32_t*>(arena.data(positive_)),
+                                 .negative = static_cast<std::int32_t*>(arena.data(negative_)),
+                                 .pull = arena.f32(pull_),
+                                 .push = arena.f32(push_)};
+    float *loss = arena.f32(loss_), *count = arena.f32(count_), *active = arena.f32(active_);
+    float* scale = arena.f32(scale_);
+    queue = with_scratch(queue, arena, scratch_);
+    kernels.mined_triplet(queue, rows_, d_, params_, most_, e, labels, triplets, loss, count, active);
+    kernels.loss_reduce(queue, rows_, loss, count, active, state, scale);
+    kernels.mined_triplet_backward(queue, rows_, d_, most_, e, triplets, scale, de);
+  }
+
+ private:
+  std::string name_;
+  TripletParams params_;
+  int rows_ = 0, d_ = 0, most_ = 1;  // triplets of an anchor
+  Arena::Piece positive_, negative_, pull_, push_, loss_, count_, active_, scale_, scratch_;
+};
+
 // All rows against all by their similarities: s = E E^T, or of rows of length 1 -> coefficients g = dL/ds -> dL/dE.
 class SimilarityLoss final : public EmbeddingLoss {
  public:
@@ -91,16 +141,16 @@ class SimilarityLoss final : public EmbeddingLoss {
   }
   bool wants_pairs() const override { return false; }
 
-  void plan(const Kernels& kernels, Arena& arena, const Parameters&, int rows, int d, int) override {
-    rows_ = rows;
-    d_ = d;
-    unit_ = arena.plan(cosine_ ? float_bytes(rows, d) : 0);
-    inverse_norm_ = arena.plan(cosine_ ? float_bytes(rows) : 0);
-    similarity_ = arena.plan(float_bytes(rows, rows));
-    g_ = arena.plan(float_bytes(rows, rows));
-    loss_ = arena.plan(float_bytes(rows));
-    count_ = arena.plan(float_bytes(rows));
-    active_ = arena.plan(float_bytes(rows));
+  void plan(const Kernels& kernels, Arena& arena, const Parameters&, const BatchShape& batch) override {
+    rows_ = batch.rows;
+    d_ = batch.d;
+    unit_ = arena.plan(cosine_ ? float_bytes(rows_, d_) : 0);
+    inverse_norm_ = arena.plan(cosine_ ? float_bytes(rows_) : 0);
+    similarity_ = arena.plan(float_bytes(rows_, rows_));
+    g_ = arena.plan(float_bytes(rows_, rows_));
+    loss_ = arena.plan(float_bytes(rows_));
+    count_ = arena.plan(float_bytes(rows_));
+    active_ = arena.plan(float_bytes(rows_));
     scale_ = arena.plan(float_bytes(1));
     scratch_ = arena.plan(kernels.linear_scratch(products()));
   }
@@ -136,7 +186,8 @@ std::unique_ptr<EmbeddingLoss> contrastive_all_loss(std::string name, float marg
 }
 
 std::unique_ptr<EmbeddingLoss> triplet_loss(std::string name, const TripletParams& params) {
-  return std::make_unique<TripletLoss>(std::move(name), params);
+  if (params.mining == Mining::all) return std::make_unique<AllTripletsLoss>(std::move(name), params);
+  return std::make_unique<MinedTripletsLoss>(std::move(name), params);
 }
 
 std::unique_ptr<EmbeddingLoss> similarity_loss(std::string name, const SimilarityParams& params, bool cosine) {

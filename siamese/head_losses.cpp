@@ -38,7 +38,8 @@ class SoftmaxLoss final : public EmbeddingLoss {
     parameters.declare(head_name("bias"), {classes}, {.kind = Initializer::Kind::zero});
   }
 
-  void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, int rows, int d, int classes) override {
+  void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, const BatchShape& batch) override {
+    const int rows = batch.rows, d = batch.d, classes = batch.classes;
     head_ = {.n = rows, .in = d, .out = classes};
     parameters_ = &parameters;
     weight_ = head_weight(parameters, classes, d, *this);
@@ -83,7 +84,8 @@ class MarginSoftmaxLoss final : public EmbeddingLoss {
 
   void declare(Parameters& parameters, int d, int classes) const override { declare_weight(parameters, d, classes); }
 
-  void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, int rows, int d, int classes) override {
+  void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, const BatchShape& batch) override {
+    const int rows = batch.rows, d = batch.d, classes = batch.classes;
     head_ = {.n = rows, .in = d, .out = classes};
     parameters_ = &parameters;
     weight_ = head_weight(parameters, classes, d, *this);

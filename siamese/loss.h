@@ -17,6 +17,11 @@ namespace gemel {
 // Parameters of losses are named so. They are trained with the network, and no part of a saved model.
 inline constexpr const char* kHeadPrefix = "head.";
 
+// A batch that a loss is planned for: embeddings (rows, d), labels in [0, classes), each on at most `alike` rows.
+struct BatchShape {
+  int rows, d, classes, alike;
+};
+
 class EmbeddingLoss {
  public:
   virtual ~EmbeddingLoss() = default;
@@ -29,10 +34,10 @@ class EmbeddingLoss {
   virtual void declare(Parameters& parameters, int d, int classes) const;
   // Its own memory, scratch of the kernels it will run included. Throws Error where `parameters` (borrowed) lack what it
   // declares, ShapeError where they are made for another d or other classes.
-  virtual void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, int rows, int d,
-                    int classes) = 0;
+  virtual void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, const BatchShape& batch) = 0;
   // e (rows, D), labels (rows) in [0, classes) -> de (rows, D); adds mean loss and active share to `state`. Leaves the
-  // gradients of what it declared, which are 0 before. Queues only. Kernels, rows and D as planned.
+  // gradients of what it declared, which are 0 before. Queues only. Kernels and batch as planned: with
+  // more rows alike, mined triplets leave a loss of NaN.
   virtual void run(const Kernels&, Queue, const Arena&, const float* e, const std::int32_t* labels, StepState* state,
                    float* de) const = 0;
 };

@@ -21,9 +21,9 @@ class ContrastiveLoss final : public EmbeddingLoss {
   std::string describe() const override { return concat(name_, "(margin ", margin_, ")"); }
   bool wants_pairs() const override { return true; }
 
-  void plan(const Kernels&, Arena& arena, const Parameters&, int rows, int d, int) override {
-    pairs_ = pairs_of(rows, *this);
-    d_ = d;
+  void plan(const Kernels&, Arena& arena, const Parameters&, const BatchShape& batch) override {
+    pairs_ = pairs_of(batch.rows, *this);
+    d_ = batch.d;
     distance_ = arena.plan(float_bytes(pairs_));
     loss_ = arena.plan(float_bytes(pairs_));
     active_ = arena.plan(float_bytes(pairs_));
@@ -53,15 +53,15 @@ class WeightedLoss final : public EmbeddingLoss {
   bool wants_pairs() const override { return true; }
   Metric::Kind metric() const override { return kind_; }
 
-  void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, int rows, int d, int) override {
-    pairs_ = pairs_of(rows, *this);
-    d_ = d;
+  void plan(const Kernels& kernels, Arena& arena, const Parameters& parameters, const BatchShape& batch) override {
+    pairs_ = pairs_of(batch.rows, *this);
+    d_ = batch.d;
     parameters_ = &parameters;
     metric_ = Metric(kind_, parameters);
     distance_ = arena.plan(float_bytes(pairs_));
     loss_ = arena.plan(float_bytes(pairs_));
     active_ = arena.plan(float_bytes(pairs_));
-    scratch_ = arena.plan(kernels.weighted_cross_entropy_scratch(pairs_, d));
+    scratch_ = arena.plan(kernels.weighted_cross_entropy_scratch(pairs_, d_));
   }
 
   void run(const Kernels& kernels, Queue queue, const Arena& arena, const float* e, const std::int32_t* labels,

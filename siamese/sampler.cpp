@@ -84,6 +84,7 @@ class BalancedPairs final : public Sampler {
   }
 
   int rows() const override { return 2 * pairs_; }
+  int alike() const override { return rows(); }
 
   void next(std::span<std::int32_t> index) override {
     const auto pairs = static_cast<std::size_t>(pairs_);
@@ -133,6 +134,7 @@ class IdentitiesByImages final : public Sampler {
   }
 
   int rows() const override { return p_ * k_; }
+  int alike() const override { return k_; }
 
   void next(std::span<std::int32_t> index) override {
     const auto p = static_cast<std::size_t>(p_), k = static_cast<std::size_t>(k_);

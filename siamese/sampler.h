@@ -18,6 +18,7 @@ class Sampler {
  public:
   virtual ~Sampler() = default;
   virtual int rows() const = 0;                          // of a batch
+  virtual int alike() const = 0;                         // at most so many rows of a batch are of one identity
   virtual void next(std::span<std::int32_t> index) = 0;  // rows() numbers
   virtual std::string describe() const = 0;
 };

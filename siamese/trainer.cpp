@@ -72,8 +72,11 @@ Trainer::Trainer(TwinEncoder& encoder, const Dataset& data, const TrainOptions& 
   index_ = arena_.plan(host_index_.size() * sizeof(std::int32_t));
   batch_labels_ = arena_.plan(n * sizeof(std::int32_t));
   augment_scratch_ = arena_.plan(device.kernels().image_augment_scratch(encoder.preprocessing().shape(rows())));
-  loss_->plan(device.kernels(), arena_, encoder_.network().parameters(), rows(), encoder_.network().embedding_size(),
-              static_cast<int>(data.identities.size()));
+  loss_->plan(device.kernels(), arena_, encoder_.network().parameters(),
+              {.rows = rows(),
+               .d = encoder_.network().embedding_size(),
+               .classes = static_cast<int>(data.identities.size()),
+               .alike = sampler_->alike()});
   arena_.allocate(device);
   device.upload(stream, arena_.data(images_), data.pixels.data(), images_.bytes);
   device.upload(stream, arena_.data(labels_), data.labels.data(), labels_.bytes);

@@ -7,9 +7,8 @@
 //
 // contrastive        an item is kPairs pairs; lanes run over the columns and are added in a fixed order.
 // pairwise_backward  an item is kRows rows of de. Their coefficients s = 2 (g + g^T) are gathered for kColumns columns
-//                    at a time, so that g^T is read in runs of kRows floats, and zeros (most of them, for mined
-//                    triplets) are skipped. By differences e_i - e_j, so close rows do not cancel. Every element is one
-//                    chain in the order of j.
+//                    at a time, so that g^T is read in runs of kRows floats, and zeros are skipped. By differences e_i -
+//                    e_j, so close rows do not cancel. Every element is one chain in the order of j.
 #include "kernels/cpu/rows.h"
 
 namespace gemel::GEMEL_DEVICE {

@@ -51,6 +51,9 @@ void replace_entries(Kernels& table) {
   table.weighted_pairwise = weighted_pairwise;
   table.contrastive = contrastive;
   table.triplet = triplet;
+  table.mined_triplet_scratch = mined_triplet_scratch;
+  table.mined_triplet = mined_triplet;
+  table.mined_triplet_backward = mined_triplet_backward;
   table.contrastive_all_scratch = contrastive_all_scratch;
   table.contrastive_all = contrastive_all;
   table.weighted_cross_entropy_scratch = weighted_cross_entropy_scratch;

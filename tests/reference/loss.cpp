@@ -154,8 +154,8 @@ std::vector<OpCase> loss_reduce_cases(Depth depth) {
 
 std::vector<OpCase> loss_cases(Depth depth) {
   std::vector<OpCase> cases;
-  for (const auto part :
-       {contrastive_cases, triplet_cases, similarity_cases, softmax_cases, weighted_cases, loss_reduce_cases}) {
+  for (const auto part : {contrastive_cases, triplet_cases, mined_triplet_cases, similarity_cases, softmax_cases,
+                          weighted_cases, loss_reduce_cases}) {
     std::vector<OpCase> more = part(depth);
     std::move(more.begin(), more.end(), std::back_inserter(cases));
   }

@@ -15,6 +15,7 @@ namespace gemel::reference {
 
 std::vector<OpCase> contrastive_cases(Depth depth);
 std::vector<OpCase> triplet_cases(Depth depth);
+std::vector<OpCase> mined_triplet_cases(Depth depth);
 std::vector<OpCase> similarity_cases(Depth depth);
 std::vector<OpCase> softmax_cases(Depth depth);
 std::vector<OpCase> weighted_cases(Depth depth);  // the distances too
@@ -23,6 +24,24 @@ std::vector<OpCase> loss_reduce_cases(Depth depth);
 double sum(const std::vector<double>& x);
 double softplus(double u);  // ln(1 + e^u)
 double logistic(double u);  // 1 / (1 + e^-u)
+
+// ---- triplets (triplet.cpp)
+struct TripletTerm {
+  double loss, pull, push;  // dloss/d(d2_positive), less dloss/d(d2_negative)
+};
+TripletTerm triplet_term(const TripletParams& params, double d2_positive, double d2_negative);
+// distance2 (n,n) of v from its e (n,d).
+void distances_of_rows(int n, int d, Values& v);
+std::string described(const TripletParams& params);
+std::vector<TripletParams> every_kind(Mining mining);  // squared and not, margin 0.5 and soft
+
+// ---- mined triplets (mined_triplet.cpp)
+struct Chosen {
+  int positive, negative;
+};
+// The triplets of anchor a by squared distances d2 (n,n). Ties go to the lowest row; a NaN distance is mined before any
+// other.
+std::vector<Chosen> mine(Mining mining, int n, int a, const std::vector<double>& d2, const std::vector<double>& labels);
 
 // Labels: groups of `each` consecutive rows with one label (1: all different; n: all equal).
 Fill groups_of(int each);

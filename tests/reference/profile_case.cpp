@@ -47,8 +47,8 @@ std::vector<OpCase> contract_cases() {
       {"conv_block_backward", "n=2 12x12x20 -> 50 @5x5 relu pool no bias"},
       {"conv_block_forward", "n=1 9x8x131 -> 35 @3x3 stride 2,1 pad 1,0 relu pool"},
       {"residual_add", "n=32 35x35x64 + 35x35x64"},
-      {"triplet", "semi_hard squared n=128 groups of 8"},
-      {"triplet", "batch_hard squared n=128 groups of 8"}};
+      {"mined_triplet", "semi_hard squared n=128 d=128 most 7 groups of 8"},
+      {"mined_triplet", "batch_hard squared n=128 d=128 most 1 groups of 8"}};
   std::vector<OpCase> cases = profile_cases();
   for (OpCase& c : all_cases(Depth::full)) {
     const auto wanted = [&](const auto& more) { return c.op == more.first && c.shape == more.second; };

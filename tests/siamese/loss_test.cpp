@@ -132,6 +132,18 @@ TEST_P(LossTest, CollapsedEmbeddingsHaveFiniteGradients) {
   }
 }
 
+// A batch with more rows of a label than it was planned for.
+TEST_P(LossTest, MoreRowsAlikeThanPlannedShow) {
+  for (const auto& [alike, finite] : {std::pair{2, false}, {3, true}}) {
+    LossRig rig(GetParam(), kSmoothNetwork, {.name = "triplet"}, labels(), alike);
+    rig.set_images(normal_floats(10 * 25, 3));
+    EXPECT_EQ(std::isfinite(rig.forward().first), finite) << alike;
+    bool all_finite = true;
+    for (const float g : rig.backward()) all_finite = all_finite && std::isfinite(g);
+    EXPECT_EQ(all_finite, finite) << alike;
+  }
+}
+
 TEST(LossOptions, Names) {
   EXPECT_EQ(make_loss({})->describe(), "contrastive(margin 1)");
   EXPECT_EQ(make_loss({.name = "caffe", .margin = 2})->describe(), "caffe(margin 2)");
@@ -176,15 +188,15 @@ TEST(LossOptions, Errors) {
   Arena arena;
   const Parameters none;
   for (const char* name : {"contrastive", "koch"}) {
-    EXPECT_THROW(make_loss({.name = name})->plan(simt::kernels(), arena, none, 7, 3, 2), ShapeError);
+    EXPECT_THROW(make_loss({.name = name})->plan(simt::kernels(), arena, none, {7, 3, 2, 7}), ShapeError);
   }
   for (const char* name : {"koch", "softmax", "arcface"}) {
-    EXPECT_THROW(make_loss({.name = name})->plan(simt::kernels(), arena, none, 8, 3, 2), Error) << name;
+    EXPECT_THROW(make_loss({.name = name})->plan(simt::kernels(), arena, none, {8, 3, 2, 8}), Error) << name;
   }
   Parameters head;
   make_loss({.name = "softmax"})->declare(head, 3, 5);
   for (const auto& [d, classes] : {std::pair{3, 4}, {2, 5}}) {
-    EXPECT_THROW(make_loss({.name = "softmax"})->plan(simt::kernels(), arena, head, 8, d, classes), ShapeError);
+    EXPECT_THROW(make_loss({.name = "softmax"})->plan(simt::kernels(), arena, head, {8, d, classes, 8}), ShapeError);
   }
 }
 

@@ -88,7 +88,7 @@ class LossValuesTest : public DeviceTest {
                       values.size() * sizeof(float));
     }
     Arena arena;
-    loss->plan(device_->kernels(), arena, parameters, kRows, kColumns, kClasses);
+    loss->plan(device_->kernels(), arena, parameters, {kRows, kColumns, kClasses, kRows});
     arena.allocate(*device_);
     const Buffer e = uploaded(embeddings()), de(*device_, e.bytes()), state(*device_, sizeof(StepState));
     const Buffer labels(*device_, kLabels.size() * sizeof(std::int32_t));

@@ -23,6 +23,7 @@ TEST(BalancedPairs, HalfAreSameAndNoneIsWithItself) {
   for (const int pairs : {1, 2, 31}) {
     const auto sampler = balanced_pairs(labels, pairs, 3);
     ASSERT_EQ(sampler->rows(), 2 * pairs);
+    EXPECT_EQ(sampler->alike(), 2 * pairs);
     std::vector<std::int32_t> index(static_cast<std::size_t>(2 * pairs));
     int same = 0;
     for (int batch = 0; batch < 100; ++batch) {
@@ -86,6 +87,7 @@ TEST(IdentitiesByImages, PTimesK) {
   const std::vector<std::int32_t> labels = uneven_labels();
   const auto sampler = identities_by_images(labels, 3, 4, 9);
   ASSERT_EQ(sampler->rows(), 12);
+  EXPECT_EQ(sampler->alike(), 4);
   std::vector<std::int32_t> index(12);
   std::map<std::int32_t, int> uses;
   for (int batch = 0; batch < 50; ++batch) {

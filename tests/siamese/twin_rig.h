@@ -49,16 +49,20 @@ inline std::vector<float> normal_floats(std::size_t count, std::uint64_t seed) {
   return values;
 }
 
-// A loss on a network, over rows with labels: forward, loss and backward as the trainer runs them.
+// A loss on a network, over rows with labels: forward, loss and backward as the trainer runs them. alike 0: as many rows
+// as there are may be of one label.
 class LossRig : public TwinRig {
  public:
   LossRig(const std::string& device_name, const std::string& network_text, const LossOptions& options,
-          std::vector<std::int32_t> labels)
+          std::vector<std::int32_t> labels, int alike = 0)
       : TwinRig(device_name, network_text, make_loss(options).get(), classes_of(labels)),
         loss_(make_loss(options)),
         plan_(network, *device, static_cast<int>(labels.size()), Plan::Mode::training) {
-    loss_->plan(device->kernels(), arena_, network.parameters(), plan_.rows(), network.embedding_size(),
-                classes_of(labels));
+    loss_->plan(device->kernels(), arena_, network.parameters(),
+                {.rows = plan_.rows(),
+                 .d = network.embedding_size(),
+                 .classes = classes_of(labels),
+                 .alike = alike > 0 ? alike : plan_.rows()});
     state_ = arena_.plan(sizeof(StepState));
     labels_ = arena_.plan(labels.size() * sizeof(std::int32_t));
     arena_.allocate(*device);

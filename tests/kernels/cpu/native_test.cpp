@@ -13,6 +13,7 @@
 #include "kernels/simt/launch_error.h"
 #include "kernels/simt/thread_pool.h"
 #include "tests/kernels/cpu/native_tables.h"
+#include "tests/reference/loss_parts.h"
 #include "tests/reference/run_case.h"
 
 namespace gemel {
@@ -187,23 +188,57 @@ TEST_P(NativeKernels, NormalizeAndMeasureARowAloneAsInABatch) {
   }
 }
 
-TEST_P(NativeKernels, MineTheTripletsOfTheExecutor) {
-  // Few different distances, so that almost every choice is a tie; a margin that leaves all triplets active, so that g
-  // shows each.
+TEST_P(NativeKernels, SumTheTripletsOfTheExecutor) {
+  // A margin that leaves all triplets active, so that g shows each.
   const int n = 203;
   std::vector<float> distance2(std::size_t{203} * 203);
   std::vector<std::int32_t> labels(n);
   for (std::size_t i = 0; i < distance2.size(); ++i) distance2[i] = static_cast<float>(i * i % 11);
   for (int i = 0; i < n; ++i) labels[static_cast<std::size_t>(i)] = i * i % 13;
-  for (const Mining mining : {Mining::all, Mining::semi_hard, Mining::batch_hard}) {
-    const TripletParams params{.margin = 16, .mining = mining, .squared = true, .soft_margin = false};
-    const auto run = [&](const Kernels& kernels) {
-      std::vector<float> out(distance2.size() + 3 * std::size_t{203}, std::nanf(""));
-      float* rows = out.data() + distance2.size();
-      kernels.triplet(Queue{}, n, params, distance2.data(), labels.data(), out.data(), rows, rows + n, rows + 2 * n);
-      return out;
-    };
-    EXPECT_EQ(run(*kernels_), run(simt::kernels())) << "mining " << static_cast<int>(mining);  // integers: exact
+  const TripletParams params{.margin = 16, .mining = Mining::all, .squared = true, .soft_margin = false};
+  const auto run = [&](const Kernels& kernels) {
+    std::vector<float> out(distance2.size() + 3 * std::size_t{203}, std::nanf(""));
+    float* rows = out.data() + distance2.size();
+    kernels.triplet(Queue{}, n, params, distance2.data(), labels.data(), out.data(), rows, rows + n, rows + 2 * n);
+    return out;
+  };
+  EXPECT_EQ(run(*kernels_), run(simt::kernels()));  // integers: exact
+}
+
+// By the matrix of the device's own distances, written out and searched in plain loops.
+TEST_P(NativeKernels, MineWhatTheMatrixOfDistancesTells) {
+  const int n = 203, d = 17, most = 33;
+  const auto rows = static_cast<std::size_t>(n);
+  const std::vector<float> e = random_floats(rows * 17, "e");
+  std::vector<std::int32_t> labels(rows);
+  for (int i = 0; i < n; ++i) labels[static_cast<std::size_t>(i)] = i * i % 13;
+  for (const Kernels* kernels : {kernels_, &simt::kernels()}) {
+    std::vector<float> distance2(rows * rows);
+    kernels->pairwise_distance(Queue{}, n, n, d, e.data(), e.data(), true, distance2.data());
+    for (const Mining mining : {Mining::semi_hard, Mining::batch_hard}) {
+      const TripletParams params{.margin = 0.2f, .mining = mining, .squared = true, .soft_margin = false};
+      std::vector<std::int32_t> positive(rows * most), negative(rows * most), no_rows(rows * most, -1);
+      std::vector<float> slopes(2 * rows * most), sums(3 * rows);
+      const MinedTriplets triplets{positive.data(), negative.data(), slopes.data(), slopes.data() + rows * most};
+      const std::size_t bytes = kernels->mined_triplet_scratch(n, d, params, most);
+      const reference::Memory memory = reference::host_memory();
+      void* scratch = memory.allocate(bytes);
+      kernels->mined_triplet(Queue{.scratch = {scratch, bytes}}, n, d, params, most, e.data(), labels.data(), triplets,
+                             sums.data(), sums.data() + n, sums.data() + 2 * n);
+      memory.free(scratch);
+      std::vector<std::int32_t> wanted_positive = no_rows, wanted_negative = no_rows;
+      const std::vector<double> matrix(distance2.begin(), distance2.end()), classes(labels.begin(), labels.end());
+      for (std::size_t a = 0; a < rows; ++a) {
+        const std::vector<reference::Chosen> chosen = reference::mine(mining, n, static_cast<int>(a), matrix, classes);
+        ASSERT_LE(chosen.size(), std::size_t{most});
+        for (std::size_t q = 0; q < chosen.size(); ++q) {
+          wanted_positive[q * rows + a] = chosen[q].positive;
+          wanted_negative[q * rows + a] = chosen[q].negative;
+        }
+      }
+      EXPECT_EQ(positive, wanted_positive) << kernels->name << ", mining " << static_cast<int>(mining);
+      EXPECT_EQ(negative, wanted_negative) << kernels->name << ", mining " << static_cast<int>(mining);
+    }
   }
 }
 
