@@ -109,7 +109,8 @@ struct WgradPlan {
 
   std::size_t shared_bytes() const {
     const int tile = rows * columns * groups * FirstLayer::kFilters + patch_h * patch_w;
-    return sizeof(float) * static_cast<std::size_t>(std::max(tile, FirstLayer::kThreads * FirstLayer::kFilters));
+    const int exchange = FirstLayer::kFilters * (FirstLayer::kThreads + groups * tap_groups);
+    return sizeof(float) * static_cast<std::size_t>(std::max(tile, exchange));
   }
 };
 
