@@ -13,13 +13,15 @@
 //           in both, so the inner loop only counts.
 //           wgrad: grid x: slices of the tiles of all images, grid y: filters. A team of threads has all results of the
 //           block's filters, 8 taps x 8 filters a thread; teams share the positions of a tile, their sums are added by
-//           way of shared memory, and the slices by sum_slices.
+//           way of shared memory, and the slices by sum_slices. Who copies dy's tile sums it for db. The gradient of a
+//           block (conv_block.cu) is the same kernel: dz is never written, but found when it is copied
+//           (block_gradient.cuh), unless dx is asked for as well.
 // Shared    up to 48 KB: fprop R*S*C x (filters + 4) and the image's part; wgrad the image's part and dy's tile.
 // Traffic   2*N*P*Q*K*R*S*C FLOPs a pass. x, dy and y go to or from memory once (x and its halo, once for 64 filters);
 //           8 filters and 8 positions of shared memory feed 64 multiply-adds.
 // Registers sm_80, sm_90a: at most 128 (two blocks a multiprocessor), no spills.
 // Effect    predicted: bound by arithmetic, where rung 2 is bound by gathering. Not yet run on a GPU.
-// Numerics  f32. fprop: one sum in ascending order, the bits of rung 2 where that does not cut its sums (R*S*C < 768).
+// Numerics  f32. fprop: one sum in ascending order: the bits of rung 2 where that does not cut its sums (R*S*C < 768).
 //           wgrad: the order depends on the whole shape: the same bits from run to run.
 // Edge      as rung 2: taps in the padding multiply w by 0. N = 0 launches nothing. bias, db may be null.
 // Used by   the table, where Math is fp32 and first_layer::pays.    Tests tests/reference/conv2d.cpp,

@@ -56,7 +56,7 @@ struct ForwardPlan {
   }
 };
 
-// The cheapest tile that fits, in cycles of a multiprocessor a image: 128 multiply-adds each, or some 10 floats from
+// The cheapest tile that fits, in cycles of a multiprocessor for an image: 128 multiply-adds each, or some 10 floats from
 // L2 that are not hidden behind those of other blocks.
 inline ForwardPlan forward_plan(const Conv2dShape& s, int rows, int columns) {
   using T = FirstLayer;

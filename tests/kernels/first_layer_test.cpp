@@ -4,6 +4,9 @@
 // implicit GEMM, and the table uses them where they pay.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -61,6 +64,49 @@ TEST(FirstLayer, IsTheTablesWhereItPays) {
   }
   EXPECT_EQ(pays, 1);
   EXPECT_EQ(does_not, 1);
+}
+
+// Deterministic, of both signs, no two alike.
+std::vector<float> values(std::size_t count, int seed) {
+  std::vector<float> all(count);
+  for (std::size_t i = 0; i < count; ++i) all[i] = std::sin(static_cast<float>(i * 7 + static_cast<std::size_t>(seed)));
+  return all;
+}
+
+// Never written out, dz gives the bits that it gives written out.
+TEST(FirstLayer, TheBlocksGradientIsThatOfItsDz) {
+  const Kernels k = rung("06_first_layer");
+  const Conv2dShape s{.n = 3, .h = 33, .w = 30, .c = 3, .k = 21, .r = 5, .s = 4, .pad_h = 1};
+  for (const int filters : {20, 21}) {
+    for (const bool relu : {false, true}) {
+      for (const bool pool : {false, true}) {
+        ConvBlock b{.conv = s, .relu = relu, .pool = pool};
+        b.conv.k = filters;
+        const int P = s.p(), Q = s.q(), side = pool ? 2 : 1;
+        const std::size_t outputs = static_cast<std::size_t>(s.n) * b.out_h() * b.out_w() * filters;
+        const std::vector<float> x = values(static_cast<std::size_t>(s.n) * s.h * s.w * s.c, 1);
+        const std::vector<float> y = values(outputs, 2), dy = values(outputs, 3);
+        std::vector<std::uint8_t> argmax(outputs);
+        std::vector<float> dz(static_cast<std::size_t>(s.n) * P * Q * filters);
+        for (std::size_t i = 0; i < outputs; ++i) {
+          argmax[i] = static_cast<std::uint8_t>(i * 5 % 7 % 4);
+          const std::size_t pixel = i / filters, column = pixel % b.out_w(), row = pixel / b.out_w() % b.out_h();
+          const std::size_t n = pixel / b.out_w() / b.out_h();
+          const std::size_t p = row * side + (pool ? argmax[i] / 2 : 0), q = column * side + (pool ? argmax[i] % 2 : 0);
+          dz[((n * P + p) * Q + q) * filters + i % filters] = relu && y[i] <= 0 ? 0 : dy[i];
+        }
+        const std::size_t weights = static_cast<std::size_t>(filters) * s.r * s.s * s.c;
+        std::vector<float> dw(weights), db(filters), want_dw(weights), want_db(filters);
+        std::vector<float> scratch(std::max(k.conv_block_scratch(b), k.conv2d_scratch(b.conv)) / sizeof(float) + 1);
+        const Queue queue{.scratch = {scratch.data(), scratch.size() * sizeof(float)}};
+        k.conv2d_wgrad(queue, b.conv, x.data(), dz.data(), want_dw.data(), want_db.data());
+        k.conv_block_backward(queue, b, x.data(), nullptr, y.data(), pool ? argmax.data() : nullptr, dy.data(), nullptr,
+                              dw.data(), db.data());
+        EXPECT_EQ(dw, want_dw) << filters << relu << pool;
+        EXPECT_EQ(db, want_db) << filters << relu << pool;
+      }
+    }
+  }
 }
 
 }  // namespace
