@@ -20,11 +20,18 @@ reference::OpCase on_table(reference::OpCase c, const Kernels& table) {
   return c;
 }
 
+bool computes(const LinearRung&, const std::string& op, const reference::OpCase& c) { return c.op.rfind(op, 0) == 0; }
+
+bool computes(const Conv2dRung& rung, const std::string& op, const reference::OpCase& c) {
+  const bool its_own = c.op.rfind(op, 0) == 0 || (c.op == "conv_block_forward" && rung.block_forward != nullptr);
+  return its_own && rung.serves(c.channels);
+}
+
 template <class Rung>
 void add(std::vector<RungCase>& cases, std::span<const Rung> rungs, const Kernels& table, const std::string& op) {
   for (const reference::OpCase& c : bench_cases()) {
-    if (c.op.rfind(op, 0) != 0) continue;
     for (const Rung& rung : rungs) {
+      if (!computes(rung, op, c)) continue;
       cases.push_back({rung.name, on_table(reference::in_math(c, rung.math), rung.in(table))});
     }
   }

@@ -22,30 +22,23 @@
 //           cuts its sum over the batch by the whole shape: the same bits from run to run.
 // Edge      taps in the padding multiply w by 0: an infinite or NaN weight shows there, unlike in rung 1.
 //           N = 0 launches nothing. b and db may be null. dx that no window met is 0.
-// Used by   the table, where the queue's Math is fp32.    Tests tests/reference/conv2d.cpp
+// Used by   the table, where the queue's Math is fp32 and the image has many channels.
+//           Tests tests/reference/conv2d.cpp
+#include "kernels/conv2d/implicit_gemm.h"
 #include "kernels/conv2d/passes.cuh"
-#include "kernels/conv2d/rungs.h"
 
-namespace gemel::GEMEL_DEVICE {
+namespace gemel::GEMEL_DEVICE::conv2d_implicit_gemm {
 
 using Tiled = conv2d_passes::Passes<gemm::RegisterTiles<gemm::Staging::registers>, true>;
 
-std::size_t conv2d_scratch(const Conv2dShape& s) { return conv2d_passes::scratch(s); }
-
-// Tensor-core modes are rungs of their own.
-void conv2d_fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, const float* bias, float* y) {
-  if (queue.math != Math::fp32) return conv2d_rung(queue.math).fprop(queue, s, x, w, bias, y);
+void fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, const float* bias, float* y) {
   Tiled::fprop(queue, s, x, w, bias, y);
 }
-
-void conv2d_dgrad(Queue queue, const Conv2dShape& s, const float* dy, const float* w, float* dx) {
-  if (queue.math != Math::fp32) return conv2d_rung(queue.math).dgrad(queue, s, dy, w, dx);
+void dgrad(Queue queue, const Conv2dShape& s, const float* dy, const float* w, float* dx) {
   Tiled::dgrad(queue, s, dy, w, dx);
 }
-
-void conv2d_wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw, float* db) {
-  if (queue.math != Math::fp32) return conv2d_rung(queue.math).wgrad(queue, s, x, dy, dw, db);
+void wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw, float* db) {
   Tiled::wgrad(queue, s, x, dy, dw, db);
 }
 
-}  // namespace gemel::GEMEL_DEVICE
+}  // namespace gemel::GEMEL_DEVICE::conv2d_implicit_gemm

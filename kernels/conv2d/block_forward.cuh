@@ -50,35 +50,51 @@ struct BlockEnd {
     if constexpr (Pool) argmax[at] = output.tap;
   }
 
+  // Of columns n .. n + 3, as many as there are.
+  __device__ __forceinline__ void biases_of(int n, float (&add)[4]) const {
+    SIMT_UNROLL_REGISTERS
+    for (int c = 0; c < 4; ++c) add[c] = n + c < columns ? bias_of(n + c) : 0.0f;
+  }
+
+  // Ends the outputs of columns n .. n + 3 from their taps' sums and biases; the first is element `at` of y.
+  __device__ __forceinline__ void put_four(std::int64_t at, int n, const float (&sums)[kTaps][4],
+                                           const float (&add)[4]) const {
+    Output outputs[4];
+    SIMT_UNROLL_REGISTERS
+    for (int c = 0; c < 4; ++c) {
+      float taps[kTaps];
+      SIMT_UNROLL_REGISTERS
+      for (int tap = 0; tap < kTaps; ++tap) taps[tap] = sums[tap][c];
+      outputs[c] = output(taps, add[c]);
+    }
+    if (columns % 4 == 0) {
+      store4(y + at, make_float4(outputs[0].value, outputs[1].value, outputs[2].value, outputs[3].value));
+      if constexpr (Pool) {
+        *reinterpret_cast<uchar4*>(argmax + at) =
+            make_uchar4(outputs[0].tap, outputs[1].tap, outputs[2].tap, outputs[3].tap);
+      }
+    } else {
+      SIMT_UNROLL_REGISTERS
+      for (int c = 0; c < 4; ++c) {
+        if (n + c < columns) put(at + c, outputs[c]);
+      }
+    }
+  }
+
   // The product's epilogue.
   __device__ __forceinline__ void finish(int m, int n, const float (&sums)[4][4]) const {
     float add[4];
-    SIMT_UNROLL_REGISTERS
-    for (int c = 0; c < 4; ++c) add[c] = n + c < columns ? bias_of(n + c) : 0.0f;
+    biases_of(n, add);
     SIMT_UNROLL_REGISTERS
     for (int first = 0; first < 4; first += kTaps) {
       if (m + first >= rows) continue;
-      Output outputs[4];
+      float taps[kTaps][4];
       SIMT_UNROLL_REGISTERS
-      for (int c = 0; c < 4; ++c) {
-        float taps[kTaps];
+      for (int tap = 0; tap < kTaps; ++tap) {
         SIMT_UNROLL_REGISTERS
-        for (int tap = 0; tap < kTaps; ++tap) taps[tap] = sums[first + tap][c];
-        outputs[c] = output(taps, add[c]);
+        for (int c = 0; c < 4; ++c) taps[tap][c] = sums[first + tap][c];
       }
-      const std::int64_t at = static_cast<std::int64_t>((m + first) / kTaps) * columns + n;
-      if (columns % 4 == 0) {
-        store4(y + at, make_float4(outputs[0].value, outputs[1].value, outputs[2].value, outputs[3].value));
-        if constexpr (Pool) {
-          *reinterpret_cast<uchar4*>(argmax + at) =
-              make_uchar4(outputs[0].tap, outputs[1].tap, outputs[2].tap, outputs[3].tap);
-        }
-      } else {
-        SIMT_UNROLL_REGISTERS
-        for (int c = 0; c < 4; ++c) {
-          if (n + c < columns) put(at + c, outputs[c]);
-        }
-      }
+      put_four(static_cast<std::int64_t>((m + first) / kTaps) * columns + n, n, taps, add);
     }
   }
 };

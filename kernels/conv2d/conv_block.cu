@@ -20,11 +20,14 @@
 // Numerics  f32; the sums of fprop, bit for bit, and then those of activation and pool2d: fused or not is the same.
 // Edge      NaN is a maximum and stays NaN under ReLU; where y is NaN the gradient passes. Images without a window
 //           (P or Q is 1) launch nothing; their gradients are 0. argmax may be null without pool; b, db, dx may be null.
-// Used by   the table.    Tests tests/reference/conv_block.cpp
+// Used by   the table, where Math is fp32 and no first layer's kernels pay (06_first_layer.cu: those need no dz).
+//           dz is written out for the products: they read an element R*S times (dgrad) or once a tile of columns (wgrad),
+//           and would read 9 bytes, of dy, y and argmax, in place of its 4.    Tests tests/reference/conv_block.cpp
 #include <algorithm>
 #include <cstdint>
 
 #include "kernels/conv2d/block_forward.cuh"
+#include "kernels/conv2d/implicit_gemm.h"
 #include "kernels/conv2d/rungs.h"
 #include "kernels/gemm/tile_product.cuh"
 
@@ -94,15 +97,27 @@ std::size_t conv_block_scratch(const ConvBlock& b) {
 std::size_t conv_block_packed_bytes(const ConvBlock&) { return 0; }
 void conv_block_pack(Queue, const ConvBlock&, const float*, void*) {}
 
-void conv_block_forward(Queue queue, const ConvBlock& b, const float* x, const float* w, const void*, const float* bias,
-                        float* y, std::uint8_t* argmax) {
-  if (queue.math != Math::fp32) return conv2d_rung(queue.math).block_forward(queue, b, x, w, nullptr, bias, y, argmax);
-  if (!b.relu && !b.pool) return conv2d_fprop(queue, b.conv, x, w, bias, y);
-  block_forward::run<gemm::RegisterTiles<gemm::Staging::registers>>(queue, b, x, w, bias, y, argmax);
+void conv_block_forward(Queue queue, const ConvBlock& b, const float* x, const float* w, const void* packed,
+                        const float* bias, float* y, std::uint8_t* argmax) {
+  conv2d_rung_for(queue.math, b.conv).block_forward(queue, b, x, w, packed, bias, y, argmax);
+}
+
+void conv2d_implicit_gemm::block_forward(Queue queue, const ConvBlock& b, const float* x, const float* w, const void*,
+                                         const float* bias, float* y, std::uint8_t* argmax) {
+  if (!b.relu && !b.pool) return fprop(queue, b.conv, x, w, bias, y);
+  GEMEL_DEVICE::block_forward::run<gemm::RegisterTiles<gemm::Staging::registers>>(queue, b, x, w, bias, y, argmax);
 }
 
 void conv_block_backward(Queue queue, const ConvBlock& b, const float* x, const float* w, const float* y,
                          const std::uint8_t* argmax, const float* dy, float* dx, float* dw, float* db) {
+  const Conv2dRung& rung = conv2d_rung_for(queue.math, b.conv);
+  if (rung.block_backward != nullptr) return rung.block_backward(queue, b, x, w, y, argmax, dy, dx, dw, db);
+  block_backward_by_passes(queue, b, x, w, y, argmax, dy, dx, dw, db, rung.wgrad, rung.dgrad);
+}
+
+void block_backward_by_passes(Queue queue, const ConvBlock& b, const float* x, const float* w, const float* y,
+                              const std::uint8_t* argmax, const float* dy, float* dx, float* dw, float* db,
+                              decltype(Kernels::conv2d_wgrad) wgrad, decltype(Kernels::conv2d_dgrad) dgrad) {
   const float* dz = dy;
   Queue rest = queue;
   if (const std::size_t bytes = dz_bytes(b); bytes > 0) {
@@ -115,8 +130,8 @@ void conv_block_backward(Queue queue, const ConvBlock& b, const float* x, const 
     }
     dz = buffer;
   }
-  conv2d_wgrad(rest, b.conv, x, dz, dw, db);
-  if (dx != nullptr) conv2d_dgrad(rest, b.conv, dz, w, dx);
+  wgrad(rest, b.conv, x, dz, dw, db);
+  if (dx != nullptr) dgrad(rest, b.conv, dz, w, dx);
 }
 
 }  // namespace gemel::GEMEL_DEVICE

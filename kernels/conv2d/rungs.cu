@@ -4,8 +4,10 @@
 #include "kernels/conv2d/rungs.h"
 
 #include <algorithm>
+#include <string_view>
 
-#include "kernels/entries.h"
+#include "kernels/conv2d/first_layer.cuh"
+#include "kernels/conv2d/implicit_gemm.h"
 
 namespace gemel::GEMEL_DEVICE {
 
@@ -33,18 +35,27 @@ Entry<&Kernels::conv2d_dgrad> dgrad;
 Entry<&Kernels::conv2d_wgrad> wgrad;
 Entry<&Kernels::conv_block_forward> block_forward;
 }  // namespace conv2d_bf16
+namespace conv2d_first_layer {
+Entry<&Kernels::conv2d_fprop> fprop;
+Entry<&Kernels::conv2d_wgrad> wgrad;
+Entry<&Kernels::conv_block_forward> block_forward;
+Entry<&Kernels::conv_block_backward> block_backward;
+}  // namespace conv2d_first_layer
 
 std::span<const Conv2dRung> conv2d_rungs() {
   static constexpr Conv2dRung rungs[] = {
       {"01_direct", Math::fp32, conv2d_direct::scratch, conv2d_direct::fprop, conv2d_direct::dgrad,
-       conv2d_direct::wgrad, nullptr},
-      {"02_implicit_gemm", Math::fp32, conv2d_scratch, conv2d_fprop, conv2d_dgrad, conv2d_wgrad, nullptr},
+       conv2d_direct::wgrad, nullptr, nullptr},
+      {"02_implicit_gemm", Math::fp32, conv2d_scratch, conv2d_implicit_gemm::fprop, conv2d_implicit_gemm::dgrad,
+       conv2d_implicit_gemm::wgrad, conv2d_implicit_gemm::block_forward, nullptr},
       {"03_tf32", Math::tf32, conv2d_scratch, conv2d_tf32::fprop, conv2d_tf32::dgrad, conv2d_tf32::wgrad,
-       conv2d_tf32::block_forward},
+       conv2d_tf32::block_forward, nullptr},
       {"04_tf32x3", Math::tf32x3, conv2d_scratch, conv2d_tf32x3::fprop, conv2d_tf32x3::dgrad, conv2d_tf32x3::wgrad,
-       conv2d_tf32x3::block_forward},
+       conv2d_tf32x3::block_forward, nullptr},
       {"05_bf16", Math::bf16, conv2d_scratch, conv2d_bf16::fprop, conv2d_bf16::dgrad, conv2d_bf16::wgrad,
-       conv2d_bf16::block_forward},
+       conv2d_bf16::block_forward, nullptr},
+      {"06_first_layer", Math::fp32, conv2d_scratch, conv2d_first_layer::fprop, conv2d_implicit_gemm::dgrad,
+       conv2d_first_layer::wgrad, conv2d_first_layer::block_forward, conv2d_first_layer::block_backward, 3},
   };
   return rungs;
 }
@@ -52,6 +63,14 @@ std::span<const Conv2dRung> conv2d_rungs() {
 const Conv2dRung& conv2d_rung(Math math) {
   const std::span<const Conv2dRung> rungs = conv2d_rungs();
   return *std::find_if(rungs.begin(), rungs.end(), [math](const Conv2dRung& rung) { return rung.math == math; });
+}
+
+const Conv2dRung& conv2d_rung_for(Math math, const Conv2dShape& s) {
+  if (math != Math::fp32) return conv2d_rung(math);
+  const char* name = first_layer::pays(s) ? "06_first_layer" : "02_implicit_gemm";
+  const std::span<const Conv2dRung> rungs = conv2d_rungs();
+  return *std::find_if(rungs.begin(), rungs.end(),
+                       [&](const Conv2dRung& rung) { return name == std::string_view(rung.name); });
 }
 
 }  // namespace gemel::GEMEL_DEVICE

@@ -16,7 +16,11 @@ struct Conv2dRung {
   decltype(Kernels::conv2d_fprop) fprop;
   decltype(Kernels::conv2d_dgrad) dgrad;
   decltype(Kernels::conv2d_wgrad) wgrad;
-  decltype(Kernels::conv_block_forward) block_forward;  // or null: the table's
+  decltype(Kernels::conv_block_forward) block_forward;    // or null: the table's
+  decltype(Kernels::conv_block_backward) block_backward;  // the same
+  int most_channels = 0;  // of the image: of shapes with more, it is another rung under this name; 0: it serves all
+
+  bool serves(int channels) const { return most_channels == 0 || channels <= most_channels; }
 
   // `table` with this rung in it.
   Kernels in(Kernels table) const {
@@ -25,6 +29,7 @@ struct Conv2dRung {
     table.conv2d_dgrad = dgrad;
     table.conv2d_wgrad = wgrad;
     if (block_forward != nullptr) table.conv_block_forward = block_forward;
+    if (block_backward != nullptr) table.conv_block_backward = block_backward;
     return table;
   }
 };
@@ -41,7 +46,7 @@ const Conv2dRung& conv2d_rung(Math);  // the first of this arithmetic
 #if defined(GEMEL_DEVICE)
 // Of the device that a kernel file is compiled for, which may be the instrument's.
 namespace GEMEL_DEVICE {
-const Conv2dRung& conv2d_rung(Math);
+const Conv2dRung& conv2d_rung_for(Math, const Conv2dShape&);  // that the table uses
 }
 #endif
 

@@ -96,7 +96,7 @@ TEST_P(EveryCase, AgreesWithTheReferenceWithTheSameBitsTwice) {
 std::vector<Subject> every_case() {
   std::vector<const Table*> among;
   for (const Table& table : tables()) among.push_back(&table);
-  return subjects([](const Table* table, const OpCase& c) { return table->runs(c.op); }, among);
+  return subjects([](const Table* table, const OpCase& c) { return table->runs(c); }, among);
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, EveryCase, testing::ValuesIn(every_case()), name_of);

@@ -22,7 +22,12 @@ struct Table {
   Math math = Math::fp32;
   std::string also = "none";  // ops that begin so, too
 
-  bool runs(const std::string& op) const { return op.rfind(ops, 0) == 0 || op.rfind(also, 0) == 0; }
+  int most_channels = 0;  // 0: any
+
+  bool runs(const OpCase& c) const {
+    const bool serves = most_channels == 0 || c.channels <= most_channels;
+    return serves && (c.op.rfind(ops, 0) == 0 || c.op.rfind(also, 0) == 0);
+  }
 };
 
 // A device's kernels with each rung of its ladders in turn.
@@ -33,6 +38,8 @@ inline void add_rungs(std::vector<Table>& tables, const Kernels& kernels, std::s
   for (const Conv2dRung& rung : conv2d) {
     tables.push_back({device + "_conv2d_" + rung.name, rung.in(kernels), "conv2d", rung.math});
     if (rung.block_forward != nullptr) tables.back().also = "conv_block_forward";
+    if (rung.block_backward != nullptr) tables.back().also = "conv_block";
+    tables.back().most_channels = rung.most_channels;
   }
   for (const LinearRung& rung : linear) {
     tables.push_back({device + "_linear_" + rung.name, rung.in(kernels), "linear", rung.math});

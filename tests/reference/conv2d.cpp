@@ -28,6 +28,7 @@ OpCase base(const Conv2dShape& shape, const char* op, bool bench) {
   const double w = static_cast<double>(shape.k) * shape.r * shape.s * shape.c;
   const double y = static_cast<double>(shape.n) * shape.p() * shape.q() * shape.k;
   c.cost = {.flops = 2 * y * shape.r * shape.s * shape.c, .bytes = 4 * (x + w + y)};
+  c.channels = shape.c;
   c.bench = bench;
   return c;
 }
@@ -99,14 +100,16 @@ void add(std::vector<OpCase>& cases, const Conv2dShape& s, bool with_bias, bool 
 
 // Central differences prove the reference on small shapes; on these they would take minutes. Longer sums, larger
 // errors.
+void without_gradient_check(OpCase& c, double relative) {
+  c.relative = relative;
+  c.objective = nullptr;
+  c.gradients.clear();
+}
+
 void add_without_gradient_check(std::vector<OpCase>& cases, const Conv2dShape& s, double relative, bool bench) {
   const std::size_t first = cases.size();
   add(cases, s, true, bench);
-  for (std::size_t i = first; i < cases.size(); ++i) {
-    cases[i].relative = relative;
-    cases[i].objective = nullptr;
-    cases[i].gradients.clear();
-  }
+  for (std::size_t i = first; i < cases.size(); ++i) without_gradient_check(cases[i], relative);
 }
 
 }  // namespace
@@ -141,6 +144,33 @@ std::vector<OpCase> conv2d_cases(Depth depth) {
       {.n = 2, .h = 1, .w = 1, .c = 33, .k = 131, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
   };
   for (const Conv2dShape& s : tiled) add_without_gradient_check(cases, s, 3e-5, false);
+  // First layers, which nobody asks for dgrad: several tiles, parts of tiles, of teams and of filter groups.
+  const Conv2dShape first[] = {
+      {.n = 2, .h = 31, .w = 33, .c = 1, .k = 20, .r = 5, .s = 5},
+      {.n = 1, .h = 33, .w = 31, .c = 3, .k = 33, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+      {.n = 3, .h = 31, .w = 31, .c = 3, .k = 5, .r = 7, .s = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3},
+      {.n = 1, .h = 43, .w = 41, .c = 1, .k = 96, .r = 11, .s = 11, .stride_h = 4, .stride_w = 4, .pad_w = 2},
+      {.n = 31, .h = 8, .w = 7, .c = 1, .k = 1, .r = 1, .s = 1},
+      {.n = 2, .h = 19, .w = 17, .c = 3, .k = 64, .r = 1, .s = 1, .stride_h = 2, .stride_w = 4},
+      {.n = 33, .h = 5, .w = 4, .c = 1, .k = 20, .r = 3, .s = 3, .pad_w = 1},
+      {.n = 1, .h = 31, .w = 1, .c = 3, .k = 64, .r = 5, .s = 1, .stride_h = 2, .stride_w = 1, .pad_h = 2},
+      {.n = 1,
+       .h = 13,
+       .w = 12,
+       .c = 3,
+       .k = 64,
+       .r = 11,
+       .s = 11,
+       .stride_h = 4,
+       .stride_w = 4,
+       .pad_h = 5,
+       .pad_w = 5},
+  };
+  for (const Conv2dShape& s : first) {
+    cases.push_back(fprop(s, true, false));
+    cases.push_back(wgrad(s, true, false));
+    for (std::size_t i = cases.size() - 2; i < cases.size(); ++i) without_gradient_check(cases[i], 3e-5);
+  }
   if (depth == Depth::full) {
     // Batches small enough for the plain loops: seconds, not minutes.
     const Conv2dShape networks[] = {

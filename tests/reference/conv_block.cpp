@@ -93,6 +93,7 @@ OpCase base(const ConvBlock& b, const char* op, bool with_bias) {
   c.op = op;
   c.shape = block_text(b) + (with_bias ? "" : " no bias");
   c.scratch = [b](const Kernels& kernels) { return kernels.conv_block_scratch(b); };
+  c.channels = b.conv.c;
   // Winograd's sums are of larger numbers than the plain ones.
   if (b.conv.c >= 16) c.relative = 3e-5;
   return c;
@@ -272,8 +273,24 @@ std::vector<OpCase> conv_block_cases(Depth depth) {
     add_all_four(cases, s, index % 2 == 0, true, false);
     ++index;
   }
+  // First layers: several tiles, parts of tiles and of filter groups.
+  const Conv2dShape first[] = {
+      {.n = 2, .h = 33, .w = 31, .c = 1, .k = 20, .r = 5, .s = 5},
+      {.n = 1, .h = 31, .w = 33, .c = 3, .k = 33, .r = 7, .s = 7, .stride_h = 2, .stride_w = 2, .pad_h = 3, .pad_w = 3},
+      {.n = 3, .h = 17, .w = 19, .c = 3, .k = 5, .r = 1, .s = 1},
+      {.n = 1, .h = 47, .w = 43, .c = 1, .k = 96, .r = 11, .s = 11, .stride_h = 4, .stride_w = 4},
+  };
+  for (const Conv2dShape& s : first) {
+    for (const bool pool : {false, true}) {
+      const ConvBlock b{.conv = s, .relu = true, .pool = pool};
+      cases.push_back(pool ? forward_of_integers(b, true) : forward_of_normals(b, true));
+      cases.push_back(backward(b, true, false, rectified()));
+      cases.back().relative = 3e-5;
+    }
+  }
   for (const bool relu : {false, true}) {
     for (const bool pool : {false, true}) {
+      add_not_finite(cases, {{.n = 1, .h = 9, .w = 8, .c = 3, .k = 9, .r = 5, .s = 5, .pad_h = 1}, relu, pool});
       add_not_finite(cases, {{.n = 2, .h = 13, .w = 10, .c = 4, .k = 9, .r = 5, .s = 5, .pad_h = 1}, relu, pool});
       add_not_finite(cases, {{.n = 2, .h = 12, .w = 9, .c = 13, .k = 1, .r = 5, .s = 5, .pad_w = 2}, relu, pool});
     }

@@ -82,6 +82,7 @@ struct OpCase {
   // |got - want| <= absolute + relative * scale, scale the largest |want| of the tensor. Integers must be equal.
   double relative = 1e-5, absolute = 1e-6;
   Cost cost;
+  int channels = 0;    // of a convolution's image, which a rung may ask for
   bool bench = false;  // a shape worth timing; small awkward ones are for tests alone
 };
 

@@ -44,6 +44,8 @@ std::vector<OpCase> profile_cases() {
 
 std::vector<OpCase> contract_cases() {
   static constexpr std::pair<const char*, const char*> kMore[] = {
+      {"conv_block_backward", "n=2 33x31x1 -> 20 @5x5 relu pool no dx"},
+      {"conv_block_forward", "n=2 33x31x1 -> 20 @5x5 relu pool integers"},
       {"conv_block_backward", "n=2 12x12x20 -> 50 @5x5 relu pool no bias"},
       {"conv_block_forward", "n=1 9x8x131 -> 35 @3x3 stride 2,1 pad 1,0 relu pool"},
       {"residual_add", "n=32 35x35x64 + 35x35x64"},

@@ -36,7 +36,7 @@ TEST_P(Shipped, HasNoFaults) {
   int cases = 0;
   for (const Table& table : check_tables()) {
     for (const OpCase& of_all : all_cases(Depth::quick)) {
-      if (of_all.op != GetParam() || !table.runs(of_all.op) || takes_too_long(of_all)) continue;
+      if (of_all.op != GetParam() || !table.runs(of_all) || takes_too_long(of_all)) continue;
       const OpCase c = in_math(of_all, table.math);
       ++cases;
       for (const ThreadOrder order : orders(c)) {
