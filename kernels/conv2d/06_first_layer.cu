@@ -162,7 +162,8 @@ __global__ void __launch_bounds__(T::kThreads, 2)
     }
   }
 }
-SIMT_CONTRACT(first_layer_fprop_kernel, .sectors = 1.8, .conflicts = 1.45, .loads = 5.1, .stores = 1.95);
+SIMT_CONTRACT(first_layer_fprop_kernel, .sectors = 1.8, .conflicts = 1.45, .loads = 5.1, .stores = 1.95,
+              .registers = 96);
 
 template <bool Pool>
 void forward(Queue queue, const ConvBlock& b, const float* x, const float* w, const float* bias, float* y,
@@ -301,7 +302,8 @@ __global__ void __launch_bounds__(T::kThreads, 2) first_layer_wgrad_kernel(const
     __syncthreads();
   }
 }
-SIMT_CONTRACT(first_layer_wgrad_kernel, .sectors = 1.7, .conflicts = 1.25, .loads = 2.05, .stores = 4.6);
+SIMT_CONTRACT(first_layer_wgrad_kernel, .sectors = 1.7, .conflicts = 1.25, .loads = 2.05, .stores = 4.6,
+              .registers = 128);
 
 void filter_gradient(Queue queue, const Conv2dShape& s, const float* x, const BlockGradient& dz, float* dw, float* db) {
   if (s.n == 0) return;

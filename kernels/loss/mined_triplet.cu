@@ -179,7 +179,7 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
 }
-SIMT_CONTRACT(triplet_batch_hard_kernel, .sectors = 1.1, .loads = 4.5, .stores = 4.2);
+SIMT_CONTRACT(triplet_batch_hard_kernel, .sectors = 1.1, .loads = 4.5, .stores = 4.2, .registers = 96);
 
 __global__ void triplet_batch_hard_settle_kernel(int n, int most, int slices, TripletParams params,
                                                  Candidates positives, Candidates negatives, MinedTriplets triplets,
@@ -288,7 +288,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   if (has_anchor && part == 0) farthest.store(std::size_t(slice) * n + anchor, last_resort);
 }
-SIMT_CONTRACT(triplet_semi_hard_kernel, .conflicts = 1.1, .loads = 4.8);
+SIMT_CONTRACT(triplet_semi_hard_kernel, .conflicts = 1.1, .loads = 4.8, .registers = 104);
 
 // triplets.positive is what triplet_positives_kernel wrote.
 __global__ void triplet_semi_hard_settle_kernel(int n, int most, int slices, TripletParams params,

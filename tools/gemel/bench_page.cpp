@@ -41,7 +41,7 @@ const std::array<Kind, 6>& kinds() {
       {"Distance", "#2a9d4a", {"paired", "pairwise_distance", "nearest", "weighted_distance", "weighted_pairwise"}},
       {"Loss",
        "#8e5bb5",
-       {"contrastive", "triplet", "mine", "similarity", "softmax", "pairwise_backward", "weighted", "loss"}},
+       {"contrastive", "triplet", "mined", "similarity", "softmax", "pairwise_backward", "weighted", "loss"}},
       {"Pool, activation, normalization",
        "#b08d00",
        {"maxpool", "avgpool", "activation", "dropout", "affine", "batch_norm", "prelu", "residual", "l2_normalize",
