@@ -149,8 +149,10 @@ for math in tf32 tf32x3 bf16; do status 0 check --device simt --op linear_fprop 
 status 0 embed m.safetensors "$data" --device cpu --math tf32 && notes 'computes in fp32'
 status 0 check --device cpu --op loss_reduce --gradients --json && json
 bad 'known: .*conv2d_fprop' check --op fly
-status 0 bench --device cpu --filter 'linear_fprop' --seconds 0.001 --json bench.json && says 'of peak'
+status 0 bench --device cpu --filter 'linear_fprop' --seconds 0.001 --json bench.json --html bench.html && says 'of peak'
 json bench.json
+[ "$(grep -c '<circle' bench.html)" -eq "$(grep -c '"tflops"' bench.json)" ] || fail "bench --html does not show every case of --json"
+bad 'no ladders' bench --device cpu --rungs
 status 0 bench --device cpu --quick --filter '^(linear|step lenet)' --seconds 0.001 && says '^step lenet .*images/s'
 [ "$(grep -c '^linear_' stdout)" -eq 3 ] || fail "bench --quick is not one shape of each operation: $out"
 bad 'regular expression' bench --filter '('

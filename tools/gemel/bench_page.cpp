@@ -17,12 +17,17 @@
 namespace gemel::cli {
 namespace {
 
+// Of all tables, so that their bars begin at one line: case, three numbers, bar, share, error.
+constexpr const char* kColumns =
+    "<colgroup><col style=\"width:33%\"><col style=\"width:9%\"><col style=\"width:9%\"><col style=\"width:9%\">"
+    "<col style=\"width:23%\"><col style=\"width:9%\"><col style=\"width:8%\"></colgroup>";
+
 constexpr const char* kBenchStyle = R"(
-table.bench td { padding: 3px 12px 3px 0; white-space: nowrap; vertical-align: middle; }
+table.bench { table-layout: fixed; min-width: 900px; } table.bench td { padding: 3px 12px 3px 0; white-space: nowrap; vertical-align: middle; }
 table.bench th { text-align: left; font-weight: 400; color: var(--soft); padding: 0 12px 4px 0; white-space: nowrap; }
-table.bench th.number { text-align: right; } table.bench td.shape { white-space: normal; min-width: 220px; }
+table.bench th.number { text-align: right; } table.bench td.shape { white-space: normal; }
 table.bench td.op { padding-top: 14px; font-weight: 600; } table.bench td.rung { padding-left: 18px; color: var(--soft); }
-table.bench td.bar { width: 30%; min-width: 140px; } table.bench .track { background: var(--page); border-radius: 3px; }
+table.bench .track { background: var(--page); border-radius: 3px; }
 table.bench td.wrong { color: #b3261e; white-space: normal; }
 .scroll { overflow-x: auto; }
 )";
@@ -46,7 +51,7 @@ const std::array<Kind, 6>& kinds() {
        "#b08d00",
        {"maxpool", "avgpool", "activation", "dropout", "affine", "batch_norm", "prelu", "residual", "l2_normalize",
         "scale_filters"}},
-      {"Images, optimizer and others", "#5b6675", {""}},
+      {"Images, optimizer", "#5b6675", {""}},
   }};
   return all;
 }
@@ -98,11 +103,13 @@ std::string operations_section(const BenchResults& results, const Kind& kind) {
     rows += row(result, kind);
   }
   if (rows.empty()) return "";
-  return section(kind.title,
-                 "<div class=\"scroll\"><table class=\"bench\"><tr><th>case</th><th class=\"number\">ms</th><th "
-                 "class=\"number\">GFLOP/s</th><th class=\"number\">GB/s</th><th colspan=\"2\">of the roofline</th><th "
-                 "class=\"number\">error</th></tr>\n" +
-                     rows + "</table></div>\n");
+  return section(
+      kind.title,
+      "<div class=\"scroll\"><table class=\"bench\">" + std::string(kColumns) +
+          "<tr><th>case</th><th class=\"number\">ms</th><th "
+          "class=\"number\">GFLOP/s</th><th class=\"number\">GB/s</th><th colspan=\"2\">of the roofline</th><th "
+          "class=\"number\">error</th></tr>\n" +
+          rows + "</table></div>\n");
 }
 
 std::string steps_section(const BenchResults& results) {
@@ -114,14 +121,16 @@ std::string steps_section(const BenchResults& results) {
       continue;
     }
     rows += td(figure(1e3 * step.measured.seconds)) + td(thousands(std::llround(step.measured.images))) +
-            td(figure(1e-9 * step.measured.flops)) + bar(step.share, "#1f77b4") + "</tr>\n";
+            td(figure(1e-9 * step.measured.flops)) + bar(step.share, "#1f77b4") + td("") + "</tr>\n";
   }
   if (rows.empty()) return "";
   return section("Whole training steps",
                  "<p class=\"soft\">Gather, forward, loss, backward, optimizer; arithmetic of the formula, three times "
-                 "the forward pass.</p><div class=\"scroll\"><table class=\"bench\"><tr><th>step</th><th "
-                 "class=\"number\">ms</th><th class=\"number\">images/s</th><th class=\"number\">GFLOP/s</th><th "
-                 "colspan=\"2\">of the arithmetic peak</th></tr>\n" +
+                 "the forward pass.</p><div class=\"scroll\"><table class=\"bench\">" +
+                     std::string(kColumns) +
+                     "<tr><th>step</th><th "
+                     "class=\"number\">ms</th><th class=\"number\">images/s</th><th class=\"number\">GFLOP/s</th><th "
+                     "colspan=\"2\">of the arithmetic peak</th></tr>\n" +
                      rows + "</table></div>\n");
 }
 

@@ -11,7 +11,7 @@ namespace gemel::cli {
 namespace {
 
 constexpr double kLowX = 0.01, kHighX = 1000;
-constexpr struct { double width = 900, height = 350, left = 64, right = 16, top = 34, bottom = 44; } kFrame;
+constexpr struct { double width = 900, height = 350, left = 92, right = 16, top = 34, bottom = 44; } kFrame;
 
 double power_below(double value) { return std::pow(10, std::floor(std::log10(value))); }
 
@@ -84,7 +84,7 @@ std::string roofline_picture(const Roofline& roofline) {
   for (const auto& [name, color] : roofline.legend) {
     svg << "<rect x=\"" << at << "\" y=\"8\" width=\"11\" height=\"11\" rx=\"2\" fill=\"" << color << "\"/>";
     text(at + 16, 18, "start", name);
-    at += 34 + 7.0 * static_cast<double>(name.size());
+    at += 36 + 6.4 * static_cast<double>(name.size());
   }
   for (const RooflinePoint& point : roofline.points) {
     const double x = scale.x(point.intensity), y = scale.y(point.flops);
