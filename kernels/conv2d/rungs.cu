@@ -8,6 +8,7 @@
 
 #include "kernels/conv2d/first_layer.cuh"
 #include "kernels/conv2d/implicit_gemm.h"
+#include "kernels/conv2d/mma_rung.h"
 
 namespace gemel::GEMEL_DEVICE {
 
@@ -17,24 +18,6 @@ Entry<&Kernels::conv2d_fprop> fprop;
 Entry<&Kernels::conv2d_dgrad> dgrad;
 Entry<&Kernels::conv2d_wgrad> wgrad;
 }  // namespace conv2d_direct
-namespace conv2d_tf32 {
-Entry<&Kernels::conv2d_fprop> fprop;
-Entry<&Kernels::conv2d_dgrad> dgrad;
-Entry<&Kernels::conv2d_wgrad> wgrad;
-Entry<&Kernels::conv_block_forward> block_forward;
-}  // namespace conv2d_tf32
-namespace conv2d_tf32x3 {
-Entry<&Kernels::conv2d_fprop> fprop;
-Entry<&Kernels::conv2d_dgrad> dgrad;
-Entry<&Kernels::conv2d_wgrad> wgrad;
-Entry<&Kernels::conv_block_forward> block_forward;
-}  // namespace conv2d_tf32x3
-namespace conv2d_bf16 {
-Entry<&Kernels::conv2d_fprop> fprop;
-Entry<&Kernels::conv2d_dgrad> dgrad;
-Entry<&Kernels::conv2d_wgrad> wgrad;
-Entry<&Kernels::conv_block_forward> block_forward;
-}  // namespace conv2d_bf16
 namespace conv2d_first_layer {
 Entry<&Kernels::conv2d_fprop> fprop;
 Entry<&Kernels::conv2d_wgrad> wgrad;
@@ -42,18 +25,21 @@ Entry<&Kernels::conv_block_forward> block_forward;
 Entry<&Kernels::conv_block_backward> block_backward;
 }  // namespace conv2d_first_layer
 
+template <Math kMath>
+constexpr Conv2dRung mma_rung(const char* name) {
+  using Rung = Conv2dMmaRung<kMath>;
+  return {name, kMath, conv2d_scratch, Rung::fprop, Rung::dgrad, Rung::wgrad, Rung::block_forward, nullptr};
+}
+
 std::span<const Conv2dRung> conv2d_rungs() {
   static constexpr Conv2dRung rungs[] = {
       {"01_direct", Math::fp32, conv2d_direct::scratch, conv2d_direct::fprop, conv2d_direct::dgrad,
        conv2d_direct::wgrad, nullptr, nullptr},
       {"02_implicit_gemm", Math::fp32, conv2d_scratch, conv2d_implicit_gemm::fprop, conv2d_implicit_gemm::dgrad,
        conv2d_implicit_gemm::wgrad, conv2d_implicit_gemm::block_forward, nullptr},
-      {"03_tf32", Math::tf32, conv2d_scratch, conv2d_tf32::fprop, conv2d_tf32::dgrad, conv2d_tf32::wgrad,
-       conv2d_tf32::block_forward, nullptr},
-      {"04_tf32x3", Math::tf32x3, conv2d_scratch, conv2d_tf32x3::fprop, conv2d_tf32x3::dgrad, conv2d_tf32x3::wgrad,
-       conv2d_tf32x3::block_forward, nullptr},
-      {"05_bf16", Math::bf16, conv2d_scratch, conv2d_bf16::fprop, conv2d_bf16::dgrad, conv2d_bf16::wgrad,
-       conv2d_bf16::block_forward, nullptr},
+      mma_rung<Math::tf32>("03_tf32"),
+      mma_rung<Math::tf32x3>("04_tf32x3"),
+      mma_rung<Math::bf16>("05_bf16"),
       {"06_first_layer", Math::fp32, conv2d_scratch, conv2d_first_layer::fprop, conv2d_implicit_gemm::dgrad,
        conv2d_first_layer::wgrad, conv2d_first_layer::block_forward, conv2d_first_layer::block_backward, 3},
   };

@@ -9,6 +9,7 @@
 #include "kernels/entries.h"
 #include "kernels/gemm/column_sums.cuh"
 #include "kernels/gemm/tile_product.cuh"
+#include "kernels/linear/rung_of.h"
 
 namespace gemel::GEMEL_DEVICE::linear_passes {
 
@@ -109,3 +110,23 @@ struct Passes {
 };
 
 }  // namespace gemel::GEMEL_DEVICE::linear_passes
+
+namespace gemel::GEMEL_DEVICE {
+
+// w is worked on as it is: never packed.
+template <class Tiles>
+void LinearRungOf<Tiles>::fprop(Queue queue, const LinearShape& s, const float* x, const float* w, const void*,
+                                const float* bias, float* y) {
+  linear_passes::Passes<Tiles>::fprop(queue, s, x, w, bias, y);
+}
+template <class Tiles>
+void LinearRungOf<Tiles>::dgrad(Queue queue, const LinearShape& s, const float* dy, const float* w, float* dx) {
+  linear_passes::Passes<Tiles>::dgrad(queue, s, dy, w, dx);
+}
+template <class Tiles>
+void LinearRungOf<Tiles>::wgrad(Queue queue, const LinearShape& s, const float* x, const float* dy, float* dw,
+                                float* db) {
+  linear_passes::Passes<Tiles>::wgrad(queue, s, x, dy, dw, db);
+}
+
+}  // namespace gemel::GEMEL_DEVICE

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
-#include "kernels/entries.h"
+#include "kernels/gemm/mma_product.cuh"
+#include "kernels/gemm/tile_product.cuh"
+#include "kernels/linear/rung_of.h"
 
 namespace gemel::GEMEL_DEVICE {
 
@@ -15,35 +17,21 @@ Entry<&Kernels::linear_fprop> fprop;
 Entry<&Kernels::linear_dgrad> dgrad;
 Entry<&Kernels::linear_wgrad> wgrad;
 }  // namespace linear_naive
-namespace linear_async {
-Entry<&Kernels::linear_fprop> fprop;
-Entry<&Kernels::linear_dgrad> dgrad;
-Entry<&Kernels::linear_wgrad> wgrad;
-}  // namespace linear_async
-namespace linear_tf32 {
-Entry<&Kernels::linear_fprop> fprop;
-Entry<&Kernels::linear_dgrad> dgrad;
-Entry<&Kernels::linear_wgrad> wgrad;
-}  // namespace linear_tf32
-namespace linear_tf32x3 {
-Entry<&Kernels::linear_fprop> fprop;
-Entry<&Kernels::linear_dgrad> dgrad;
-Entry<&Kernels::linear_wgrad> wgrad;
-}  // namespace linear_tf32x3
-namespace linear_bf16 {
-Entry<&Kernels::linear_fprop> fprop;
-Entry<&Kernels::linear_dgrad> dgrad;
-Entry<&Kernels::linear_wgrad> wgrad;
-}  // namespace linear_bf16
+
+template <class Tiles>
+constexpr LinearRung rung_of(const char* name, Math math) {
+  using Rung = LinearRungOf<Tiles>;
+  return {name, math, linear_scratch, Rung::fprop, Rung::dgrad, Rung::wgrad};
+}
 
 std::span<const LinearRung> linear_rungs() {
   static constexpr LinearRung rungs[] = {
       {"01_naive", Math::fp32, linear_naive::scratch, linear_naive::fprop, linear_naive::dgrad, linear_naive::wgrad},
       {"02_tiled", Math::fp32, linear_scratch, linear_fprop, linear_dgrad, linear_wgrad},
-      {"03_async", Math::fp32, linear_scratch, linear_async::fprop, linear_async::dgrad, linear_async::wgrad},
-      {"04_tf32", Math::tf32, linear_scratch, linear_tf32::fprop, linear_tf32::dgrad, linear_tf32::wgrad},
-      {"05_tf32x3", Math::tf32x3, linear_scratch, linear_tf32x3::fprop, linear_tf32x3::dgrad, linear_tf32x3::wgrad},
-      {"06_bf16", Math::bf16, linear_scratch, linear_bf16::fprop, linear_bf16::dgrad, linear_bf16::wgrad},
+      rung_of<gemm::RegisterTiles<gemm::Staging::async>>("03_async", Math::fp32),
+      rung_of<gemm::MmaTiles<Math::tf32>>("04_tf32", Math::tf32),
+      rung_of<gemm::MmaTiles<Math::tf32x3>>("05_tf32x3", Math::tf32x3),
+      rung_of<gemm::MmaTiles<Math::bf16>>("06_bf16", Math::bf16),
   };
   return rungs;
 }
