@@ -24,8 +24,9 @@
 // Numerics  f32. fprop: one sum in ascending order: the bits of rung 2 where that does not cut its sums (R*S*C < 768).
 //           wgrad: the order depends on the whole shape: the same bits from run to run.
 // Edge      as rung 2: taps in the padding multiply w by 0. N = 0 launches nothing. bias, db may be null.
-// Used by   the table, where Math is fp32 and first_layer::pays.    Tests tests/reference/conv2d.cpp,
-//           tests/reference/conv_block.cpp, tests/kernels/first_layer_test.cpp
+// Used by   the table, where first_layer::pays, in every Math: tensor cores would have 9 of 32 depths and 20 of 32 filters
+//           to multiply.    Tests tests/reference/conv2d.cpp, tests/reference/conv_block.cpp,
+//           tests/kernels/first_layer_test.cpp
 #include <cstdint>
 
 #include "kernels/conv2d/block_forward.cuh"

@@ -149,8 +149,9 @@ inline ForwardPlan forward_plan(const ConvBlock& b) {
 template <bool Pool, int Vector>
 using BlockPatches = std::conditional_t<Pool, WindowRows<Vector>, PatchRows<Vector>>;
 
-inline Patches patches_of_windows(const ConvBlock& b, const float* x) {
-  Patches patches = patches_of_x(b.conv, x);
+template <class Element>
+PatchesOf<Element> patches_of_windows(const ConvBlock& b, const Element* x) {
+  PatchesOf<Element> patches = patches_of_x(b.conv, x);
   patches.stride_h *= 2;
   patches.stride_w *= 2;
   patches.positions = b.conv.n * b.out_h() * b.out_w();
@@ -160,8 +161,8 @@ inline Patches patches_of_windows(const ConvBlock& b, const float* x) {
 }
 
 template <class Tiles, bool Pool, int Vector>
-void forward(Queue queue, const ConvBlock& b, const float* x, const float* w, const float* bias, float* y,
-             std::uint8_t* argmax) {
+void forward(Queue queue, const ConvBlock& b, const ElementOf<Vector>* x, const ElementOf<Vector>* w, const float* bias,
+             float* y, std::uint8_t* argmax) {
   using A = BlockPatches<Pool, Vector>;
   const int K = b.conv.k;
   const ForwardPlan plan = forward_plan(b);

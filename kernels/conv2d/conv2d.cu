@@ -5,6 +5,7 @@
 
 #include "kernels/conv2d/first_layer.cuh"
 #include "kernels/conv2d/implicit_gemm.h"
+#include "kernels/conv2d/mma_rung.h"
 #include "kernels/conv2d/passes.cuh"
 #include "kernels/conv2d/rungs.h"
 
@@ -12,7 +13,7 @@ namespace gemel::GEMEL_DEVICE {
 
 // Enough for every rung from 02 on.
 std::size_t conv2d_scratch(const Conv2dShape& s) {
-  return std::max(conv2d_passes::scratch(s), first_layer::scratch(s));
+  return std::max({conv2d_passes::scratch(s), first_layer::scratch(s), Conv2dBf16Rung::passes_scratch(s)});
 }
 
 void conv2d_fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, const float* bias, float* y) {

@@ -18,9 +18,12 @@ using namespace gemm;
 // Whether both factors of the backward passes are fetched 16 bytes at a time.
 inline bool by_four(const Conv2dShape& s) { return s.c % 4 == 0 && s.k % 4 == 0; }
 
+// Vector: of the factors' elements (operands.cuh). Factors whose channels are padded are given as of a shape with theirs.
+
 // ---- fprop
 template <class Tiles, int Vector>
-void fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, const float* bias, float* y) {
+void fprop(Queue queue, const Conv2dShape& s, const ElementOf<Vector>* x, const ElementOf<Vector>* w, const float* bias,
+           float* y) {
   const int rows = positions(s), depth = filter_size(s), slice = slice_length(depth);
   const Product<PatchRows<Vector>, MatrixRows<Vector>> product{.a = PatchRows<Vector>(patches_of_x(s, x)),
                                                                .b = {w, s.k, depth},
@@ -30,7 +33,7 @@ void fprop(Queue queue, const Conv2dShape& s, const float* x, const float* w, co
                                                                .out = y,
                                                                .bias = bias,
                                                                .slice = slice};
-  multiply_split<Tiles>(queue, product, split_slices(rows, s.k, depth, slice, Vector == 4));
+  multiply_split<Tiles>(queue, product, split_slices(rows, s.k, depth, slice, Vector != 1));
 }
 
 // ---- dgrad
@@ -78,32 +81,33 @@ inline DgradSlices dgrad_slices(const Conv2dShape& s) {
 
 template <class Tiles, int DyVector, int WVector>
 void dgrad_phase(Queue queue, const Conv2dShape& s, const Phase& h, const Phase& w, const DgradSlices& slices,
-                 const float* dy, const float* filters, float* dx) {
+                 const ElementOf<DyVector>* dy, const ElementOf<WVector>* filters, int channels, float* dx) {
   if (h.pixels == 0 || w.pixels == 0) return;
   const int rows = s.n * h.pixels * w.pixels, depth = h.taps * w.taps * s.k;
   const Divisor by_grid(h.pixels * w.pixels), by_grid_w(w.pixels), by_filters(s.k), by_taps_w(std::max(w.taps, 1));
-  const Patches patches{.image = dy,
-                        .h = s.p(),
-                        .w = s.q(),
-                        .c = s.k,
-                        .image_size = extent(std::int64_t{s.p()} * s.q() * s.k, "conv2d: floats of an image"),
-                        .stride_h = 1,
-                        .stride_w = 1,
-                        .first_h = h.first_window,
-                        .first_w = w.first_window,
-                        .step = -1,
-                        .positions = rows,
-                        .taps = depth,
-                        .by_grid = by_grid,
-                        .by_grid_w = by_grid_w,
-                        .by_channels = by_filters,
-                        .by_taps_w = by_taps_w};
+  const int image_size = extent(std::int64_t{s.p()} * s.q() * s.k, "conv2d: floats of an image");
+  const PatchesOf<ElementOf<DyVector>> patches{.image = dy,
+                                               .h = s.p(),
+                                               .w = s.q(),
+                                               .c = s.k,
+                                               .image_size = image_size,
+                                               .stride_h = 1,
+                                               .stride_w = 1,
+                                               .first_h = h.first_window,
+                                               .first_w = w.first_window,
+                                               .step = -1,
+                                               .positions = rows,
+                                               .taps = depth,
+                                               .by_grid = by_grid,
+                                               .by_grid_w = by_grid_w,
+                                               .by_channels = by_filters,
+                                               .by_taps_w = by_taps_w};
   const FilterColumns<WVector> columns{.data = filters,
-                                       .lanes = s.c,
-                                       .filter = filter_size(s),
-                                       .first = (h.first_tap * s.s + w.first_tap) * s.c,
-                                       .step_row = s.stride_h * s.s * s.c,
-                                       .step_column = s.stride_w * s.c,
+                                       .lanes = channels,
+                                       .filter = s.r * s.s * channels,
+                                       .first = (h.first_tap * s.s + w.first_tap) * channels,
+                                       .step_row = s.stride_h * s.s * channels,
+                                       .step_column = s.stride_w * channels,
                                        .by_filters = by_filters,
                                        .by_taps_w = by_taps_w};
   Product<PatchRows<DyVector>, FilterColumns<WVector>, PhasePixels> product{
@@ -123,14 +127,16 @@ void dgrad_phase(Queue queue, const Conv2dShape& s, const Phase& h, const Phase&
   Tiles::launch(queue, product, slices.split);
 }
 
+// w_channels: those of w's taps, of which s.c are used.
 template <class Tiles, int DyVector, int WVector>
-void dgrad(Queue queue, const Conv2dShape& s, const float* dy, const float* w, float* dx) {
+void dgrad(Queue queue, const Conv2dShape& s, const ElementOf<DyVector>* dy, const ElementOf<WVector>* w,
+           int w_channels, float* dx) {
   const DgradSlices slices = dgrad_slices(s);
   for (int h = 0; h < s.stride_h; ++h) {
     const Phase phase_h = phase_of(h, s.h, s.r, s.stride_h, s.pad_h);
     for (int v = 0; v < s.stride_w; ++v) {
       const Phase phase_w = phase_of(v, s.w, s.s, s.stride_w, s.pad_w);
-      dgrad_phase<Tiles, DyVector, WVector>(queue, s, phase_h, phase_w, slices, dy, w, dx);
+      dgrad_phase<Tiles, DyVector, WVector>(queue, s, phase_h, phase_w, slices, dy, w, w_channels, dx);
     }
   }
   if (slices.split > 1) {
@@ -145,19 +151,26 @@ inline int wgrad_slice(const Conv2dShape& s) {
   return batch_slice_length(positions(s), tiles_of(s.k, columns, by_four(s)), kBlocksToFill);
 }
 
+// dy_channels: those of dy's pixels, of which s.k are used. channels: of dw, where those of x are padded.
 template <class Tiles, int DyVector, int XVector>
-void wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw) {
-  const int depth = positions(s), slice = wgrad_slice(s);
-  const Product<MatrixColumns<DyVector>, PatchColumns<XVector>> product{.a = {dy, s.k},
-                                                                        .b = PatchColumns<XVector>(patches_of_x(s, x)),
-                                                                        .rows = s.k,
-                                                                        .columns = filter_size(s),
-                                                                        .depth = depth,
-                                                                        .out = dw,
-                                                                        .bias = nullptr,
-                                                                        .accumulate = true,
-                                                                        .slice = slice};
-  multiply_split<Tiles>(queue, product, ceil_divide(depth, slice));
+void wgrad(Queue queue, const Conv2dShape& s, const ElementOf<XVector>* x, const ElementOf<DyVector>* dy,
+           int dy_channels, int channels, float* dw) {
+  const int depth = positions(s), slice = wgrad_slice(s), slices = ceil_divide(depth, slice);
+  Product<MatrixColumns<DyVector>, PatchColumns<XVector>> product{.a = {dy, dy_channels},
+                                                                  .b = PatchColumns<XVector>(patches_of_x(s, x)),
+                                                                  .rows = s.k,
+                                                                  .columns = filter_size(s),
+                                                                  .depth = depth,
+                                                                  .out = dw,
+                                                                  .bias = nullptr,
+                                                                  .accumulate = true,
+                                                                  .slice = slice};
+  if (channels == s.c) return multiply_split<Tiles>(queue, product, slices);
+  product.partial_stride = std::int64_t{product.rows} * product.columns;
+  product.partial = scratch_floats(queue, sizeof(float) * static_cast<std::size_t>(slices * product.partial_stride));
+  Tiles::launch(queue, product, slices);
+  const int taps = s.r * s.s * channels;
+  sum_slices(queue, s.k * taps, taps, slices, product.partial, nullptr, true, dw, {channels, s.c});
 }
 
 // ---- the passes as the entries have them
@@ -184,12 +197,12 @@ struct Passes {
   }
   static void dgrad(Queue queue, const Conv2dShape& s, const float* dy, const float* w, float* dx) {
     if (s.n == 0) return;
-    if (by_four(s)) return conv2d_passes::dgrad<Tiles, 4, 4>(queue, s, dy, w, dx);
+    if (by_four(s)) return conv2d_passes::dgrad<Tiles, 4, 4>(queue, s, dy, w, s.c, dx);
     if constexpr (kMixed) {
-      if (s.k % 4 == 0) return conv2d_passes::dgrad<Tiles, 4, 1>(queue, s, dy, w, dx);
-      if (s.c % 4 == 0) return conv2d_passes::dgrad<Tiles, 1, 4>(queue, s, dy, w, dx);
+      if (s.k % 4 == 0) return conv2d_passes::dgrad<Tiles, 4, 1>(queue, s, dy, w, s.c, dx);
+      if (s.c % 4 == 0) return conv2d_passes::dgrad<Tiles, 1, 4>(queue, s, dy, w, s.c, dx);
     }
-    conv2d_passes::dgrad<Tiles, 1, 1>(queue, s, dy, w, dx);
+    conv2d_passes::dgrad<Tiles, 1, 1>(queue, s, dy, w, s.c, dx);
   }
   static void wgrad(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw, float* db) {
     if (s.n == 0) return;
@@ -199,12 +212,12 @@ struct Passes {
 
  private:
   static void filters(Queue queue, const Conv2dShape& s, const float* x, const float* dy, float* dw) {
-    if (by_four(s)) return conv2d_passes::wgrad<Tiles, 4, 4>(queue, s, x, dy, dw);
+    if (by_four(s)) return conv2d_passes::wgrad<Tiles, 4, 4>(queue, s, x, dy, s.k, s.c, dw);
     if constexpr (kMixed) {
-      if (s.k % 4 == 0) return conv2d_passes::wgrad<Tiles, 4, 1>(queue, s, x, dy, dw);
-      if (s.c % 4 == 0) return conv2d_passes::wgrad<Tiles, 1, 4>(queue, s, x, dy, dw);
+      if (s.k % 4 == 0) return conv2d_passes::wgrad<Tiles, 4, 1>(queue, s, x, dy, s.k, s.c, dw);
+      if (s.c % 4 == 0) return conv2d_passes::wgrad<Tiles, 1, 4>(queue, s, x, dy, s.k, s.c, dw);
     }
-    conv2d_passes::wgrad<Tiles, 1, 1>(queue, s, x, dy, dw);
+    conv2d_passes::wgrad<Tiles, 1, 1>(queue, s, x, dy, s.k, s.c, dw);
   }
 };
 

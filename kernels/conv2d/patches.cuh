@@ -18,7 +18,8 @@ inline int filter_size(const Conv2dShape& s) {
 }
 
 // The patches of x, one for each output pixel: what fprop and wgrad gather.
-inline Patches patches_of_x(const Conv2dShape& s, const float* x) {
+template <class Element>
+PatchesOf<Element> patches_of_x(const Conv2dShape& s, const Element* x) {
   return {.image = x,
           .h = s.h,
           .w = s.w,

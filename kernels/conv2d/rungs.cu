@@ -25,10 +25,9 @@ Entry<&Kernels::conv_block_forward> block_forward;
 Entry<&Kernels::conv_block_backward> block_backward;
 }  // namespace conv2d_first_layer
 
-template <Math kMath>
-constexpr Conv2dRung mma_rung(const char* name) {
-  using Rung = Conv2dMmaRung<kMath>;
-  return {name, kMath, conv2d_scratch, Rung::fprop, Rung::dgrad, Rung::wgrad, Rung::block_forward, nullptr};
+template <class Rung>
+constexpr Conv2dRung rung_of(const char* name, Math math) {
+  return {name, math, conv2d_scratch, Rung::fprop, Rung::dgrad, Rung::wgrad, Rung::block_forward, nullptr};
 }
 
 std::span<const Conv2dRung> conv2d_rungs() {
@@ -37,9 +36,9 @@ std::span<const Conv2dRung> conv2d_rungs() {
        conv2d_direct::wgrad, nullptr, nullptr},
       {"02_implicit_gemm", Math::fp32, conv2d_scratch, conv2d_implicit_gemm::fprop, conv2d_implicit_gemm::dgrad,
        conv2d_implicit_gemm::wgrad, conv2d_implicit_gemm::block_forward, nullptr},
-      mma_rung<Math::tf32>("03_tf32"),
-      mma_rung<Math::tf32x3>("04_tf32x3"),
-      mma_rung<Math::bf16>("05_bf16"),
+      rung_of<Conv2dMmaRung<Math::tf32>>("03_tf32", Math::tf32),
+      rung_of<Conv2dMmaRung<Math::tf32x3>>("04_tf32x3", Math::tf32x3),
+      rung_of<Conv2dBf16Rung>("05_bf16", Math::bf16),
       {"06_first_layer", Math::fp32, conv2d_scratch, conv2d_first_layer::fprop, conv2d_implicit_gemm::dgrad,
        conv2d_first_layer::wgrad, conv2d_first_layer::block_forward, conv2d_first_layer::block_backward, 3},
   };
@@ -52,8 +51,9 @@ const Conv2dRung& conv2d_rung(Math math) {
 }
 
 const Conv2dRung& conv2d_rung_for(Math math, const Conv2dShape& s) {
-  if (math != Math::fp32) return conv2d_rung(math);
-  const char* name = first_layer::pays(s) ? "06_first_layer" : "02_implicit_gemm";
+  const bool is_first_layer = first_layer::pays(s);
+  if (math != Math::fp32 && !is_first_layer) return conv2d_rung(math);
+  const char* name = is_first_layer ? "06_first_layer" : "02_implicit_gemm";
   const std::span<const Conv2dRung> rungs = conv2d_rungs();
   return *std::find_if(rungs.begin(), rungs.end(),
                        [&](const Conv2dRung& rung) { return name == std::string_view(rung.name); });

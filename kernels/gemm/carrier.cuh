@@ -3,6 +3,7 @@
 // How the tiles of a product's factors come to shared memory (tile_product.cuh, mma_product.cuh).
 #pragma once
 
+#include "kernels/gemm/operands.cuh"
 #include "kernels/simt/async.h"
 
 namespace gemel::GEMEL_DEVICE::gemm {
@@ -105,9 +106,13 @@ class Carrier {
 // goes; kTogether: the elements of a vector go to neighbours.
 template <class T, class Operand, int Width, bool kTogether>
 class AsyncCarrier {
+  static constexpr int kVector = Operand::kVector;
+  using Element = ElementOf<kVector>;
+
  public:
   // Copies of a thread for one tile.
-  static constexpr int kCopies = Width * T::kDepth / T::kThreads / (kTogether ? Operand::kVector : 1);
+  static constexpr int kCopies = Width * T::kDepth / T::kThreads / (kTogether ? kVector : 1);
+  static_assert(kTogether || kVector <= 4);
 
   __device__ __forceinline__ AsyncCarrier(const Operand& operand, int first_lane, int thread)
       : walk_(operand, first_lane, thread) {}
@@ -115,13 +120,13 @@ class AsyncCarrier {
   // Depths [k, k + kDepth), those from `end` on being 0.
   template <class Copies, class Tile>
   __device__ __forceinline__ void start(int k, int end, Copies& copies, Tile& tile) const {
-    walk_.visit(k, end, [&](int j, int i, const float* from) {
+    walk_.visit(k, end, [&](int j, int i, const Element* from) {
       const int lane = walk_.lane(i), depth = walk_.depth(j);
       if constexpr (kTogether) {
-        copies.template copy<4 * Operand::kVector>(tile.at(lane, depth), from);
+        copies.template copy<kVector * sizeof(Element)>(tile.at(lane, depth), from);
       } else {
         SIMT_UNROLL_REGISTERS
-        for (int v = 0; v < Operand::kVector; ++v) {
+        for (int v = 0; v < kVector; ++v) {
           copies.template copy<4>(Operand::kAlongDepth ? tile.at(lane, depth + v) : tile.at(lane + v, depth),
                                   from != nullptr ? from + v : nullptr);
         }

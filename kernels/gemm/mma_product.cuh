@@ -9,17 +9,19 @@
 //           tf32x3   each factor as a sum of two TF32, big + small; small * big + big * small + big * big, what is left
 //                    out being 2^-22 of a product (CUTLASS's FastF32; Ootomo, Yokota 2022)
 //           bf16     factors rounded to BF16 (7 bits), m16n8k16
-//           Memory holds f32; a fragment is rounded when it is read from shared memory.
+//           For TF32 memory holds f32, and a fragment is rounded when it is read from shared memory; BF16 factors are
+//           BF16 in memory (bf16_copies.cuh).
 // Mapping   grid as in tile_product.cuh. Block: one tile (MmaTile); a warp WarpRows x WarpColumns of it, of which a
 //           thread has runs of 4 rows x 4 columns, so that results leave as float4s and an epilogue finds 2 x 2 windows
 //           in one thread. For that the 16 rows (8 columns) that an mma takes are not neighbours: rows 4g + 2(i % 2) + h,
-//           columns 2g + j % 2 (`load_left`, `load_right`). The mma of 16 depths takes them in the order 0, 4, 1, 5, ...
-//           in both factors, which lets BF16 fragments be two TF32 fragments, packed.
-// Shared    kStages tiles of 32 depths of both factors, kStages - 1 of them on their way: as contiguous as they are in
-//           memory, so that copies are 16 bytes where rows are multiples of 4. Along the depth: 128 bytes a lane, its
-//           16-byte parts exchanged (xor with the lane) so that ldmatrix meets 8 different banks of 16 bytes; along the
-//           lane: rows padded by 8 floats, read as float4 (left) and float2 (right) without conflicts.
-// Traffic   as in tile_product.cuh; per 8 depths a warp of 64 x 32 reads 3 KB of shared memory for 16 mma.
+//           columns 2g + j % 2 (`load_left`, `load_right`). They are neighbours in BF16 factors that are contiguous along
+//           the lane, whose fragments ldmatrix transposes, 8 lanes at a time: results then leave as float2s.
+// Shared    kStages tiles of 128 bytes of depths of both factors, kStages - 1 of them on their way: as contiguous as they
+//           are in memory, so that copies are 16 bytes where rows are multiples of that. Along the depth: 128 bytes a
+//           lane, its 16-byte parts exchanged (xor with the lane) so that ldmatrix meets 8 different banks of 16 bytes;
+//           along the lane: rows padded by 8 elements, which leaves neither ldmatrix (BF16) nor the reads of a float4
+//           (left) or float2 (right) a conflict.
+// Traffic   as in tile_product.cuh. Of shared memory a warp reads, for 16 mma: TF32 64 x 32 3 KB, BF16 64 x 64 2 KB.
 // Numerics  the slices' rule of tile_product.cuh: neither tile nor batch size changes a bit. tf32x3 sums 32 depths in
 //           the tensor core, and these sums in f32 registers: tensor cores round towards 0, and would drift. An infinite
 //           factor gives NaN under tf32x3 (infinity - infinity is its small part).
@@ -34,46 +36,56 @@
 
 namespace gemel::GEMEL_DEVICE::gemm {
 
-template <int Rows, int Columns, int WarpRows, int WarpColumns, int Stages>
+template <int Rows, int Columns, int Depth, int WarpRows, int WarpColumns, int Stages>
 struct MmaTile {
-  static constexpr int kRows = Rows, kColumns = Columns, kDepth = 32, kStages = Stages;
+  static constexpr int kRows = Rows, kColumns = Columns, kDepth = Depth, kStages = Stages;
   static constexpr int kWarpRows = WarpRows, kWarpColumns = WarpColumns, kWarpsAcross = Columns / WarpColumns;
   static constexpr int kThreads = Rows / WarpRows * kWarpsAcross * 32;
   static constexpr int kDown = WarpRows / 16, kAcross = WarpColumns / 8;  // mma of a warp
-  static constexpr int kThreadRows = 2 * kDown, kThreadColumns = 2 * kAcross, kRun = 4;
+  static constexpr int kThreadRows = 2 * kDown, kThreadColumns = 2 * kAcross;
   static_assert(Rows % WarpRows == 0 && Columns % WarpColumns == 0 && kDown % 2 == 0 && kAcross % 2 == 0);
 };
 
 // The tile of one factor in shared memory. ldmatrix reads lanes that are kApart from each other.
-template <bool kAlongDepth, int Width, int kDepth, int kApart>
+template <bool kAlongDepth, int Width, int kDepth, int kApart, class Element = float>
 struct FactorTile;
 
-template <int Width, int kDepth, int kApart>
-struct FactorTile<true, Width, kDepth, kApart> {
+template <int Width, int kDepth, int kApart, class Element>
+struct FactorTile<true, Width, kDepth, kApart, Element> {
   static constexpr bool kContiguousDepth = true;
-  static_assert(kDepth == 32, "8 parts of 16 bytes, each of its own banks");
-  float data[Width][kDepth];
-  __device__ __forceinline__ float* at(int lane, int depth) {
-    return &data[lane][(depth / 4 ^ lane / kApart % 8) * 4 + depth % 4];
+  static constexpr int kPart = 16 / sizeof(Element);
+  static_assert(kDepth == 8 * kPart, "8 parts of 16 bytes, each of its own banks");
+  Element data[Width][kDepth];
+  __device__ __forceinline__ Element* at(int lane, int depth) {
+    return &data[lane][(depth / kPart ^ lane / kApart % 8) * kPart + depth % kPart];
   }
 };
 
-template <int Width, int kDepth, int kApart>
-struct FactorTile<false, Width, kDepth, kApart> {
+template <int Width, int kDepth, int kApart, class Element>
+struct FactorTile<false, Width, kDepth, kApart, Element> {
   static constexpr bool kContiguousDepth = false;
-  float data[kDepth][Width + 8];
-  __device__ __forceinline__ float* at(int lane, int depth) { return &data[depth][lane]; }
+  static constexpr int kPart = 16 / sizeof(Element);
+  Element data[kDepth][Width + 8];
+  __device__ __forceinline__ Element* at(int lane, int depth) { return &data[depth][lane]; }
 };
+
+template <class Operand, int Width, int kDepth, int kApart>
+using FactorTileOf = FactorTile<Operand::kAlongDepth, Width, kDepth, kApart, ElementOf<Operand::kVector>>;
 
 template <class T, class P>
 struct alignas(128) MmaStages {
-  FactorTile<decltype(P::a)::kAlongDepth, T::kRows, T::kDepth, 4> a[T::kStages];
-  FactorTile<decltype(P::b)::kAlongDepth, T::kColumns, T::kDepth, 2> b[T::kStages];
+  FactorTileOf<decltype(P::a), T::kRows, T::kDepth, 4> a[T::kStages];
+  FactorTileOf<decltype(P::b), T::kColumns, T::kDepth, 2> b[T::kStages];
 };
 
-// A thread's place in the tile, as of its results (tile_product.cuh).
-template <class T>
+// Whether ldmatrix transposes the fragments of an operand.
+template <class Operand>
+inline constexpr bool kTransposed = !Operand::kAlongDepth && Operand::kVector == 8;
+
+// A thread's place in the tile, as of its results (product.cuh).
+template <class T, bool kRowsTransposed, bool kColumnsTransposed>
 struct MmaSpot {
+  static constexpr int kRunOfRows = kRowsTransposed ? 1 : 4, kRun = kColumnsTransposed ? 2 : 4;
   int warp_row, warp_column, lane, g, q;
 
   __device__ __forceinline__ explicit MmaSpot(int thread)
@@ -82,27 +94,40 @@ struct MmaSpot {
         lane(thread % 32),
         g(lane / 4),
         q(lane % 4) {}
-  __device__ __forceinline__ int row(int i) const { return warp_row + i * 32 + g * 4; }
-  __device__ __forceinline__ int column(int j) const { return warp_column + j * 16 + q * 4; }
+  __device__ __forceinline__ int row(int i) const {
+    return warp_row + (kRowsTransposed ? i * 8 + g : i / 4 * 32 + g * 4 + i % 4);
+  }
+  __device__ __forceinline__ int column(int j) const {
+    return warp_column + (kColumnsTransposed ? j / 2 * 8 + q * 2 + j % 2 : j / 4 * 16 + q * 4 + j % 4);
+  }
+  // The result that is element e of mma (i, j).
+  static __device__ __forceinline__ int result_row(int i, int e) { return i * 2 + e / 2; }
+  static __device__ __forceinline__ int result_column(int j, int e) {
+    return kColumnsTransposed ? j * 2 + e % 2 : j / 2 * 4 + e % 2 * 2 + j % 2;
+  }
 };
 
-// Fragments of f32, as TF32's: depths k .. k + 7 of the warp's rows. Of mma i, row r of half h is row
-// i / 2 * 32 + 4r + i % 2 * 2 + h of the warp.
-template <class T, class Tile>
-__device__ __forceinline__ void load_left(Tile& tile, const MmaSpot<T>& spot, int k,
+// Fragments of an mma's depths, from k on, of the warp's rows: 8 f32 or 16 BF16. Of mma i, row r of half h is row
+// i / 2 * 32 + 4r + i % 2 * 2 + h of the warp, or 16i + 8h + r where they are transposed.
+template <class T, class Tile, class Spot>
+__device__ __forceinline__ void load_left(Tile& tile, const Spot& spot, int k,
                                           std::uint32_t (&fragments)[T::kDown][4]) {
   if constexpr (Tile::kContiguousDepth) {
-    const int row = spot.warp_row + spot.lane % 8 * 4 + spot.lane / 8 % 2, depth = k + spot.lane / 16 * 4;
+    const int row = spot.warp_row + spot.lane % 8 * 4 + spot.lane / 8 % 2;
     SIMT_UNROLL
     for (int i = 0; i < T::kDown; ++i) {
-      load_matrices<4>(tile.at(row + i / 2 * 32 + i % 2 * 2, depth), fragments[i]);
+      load_matrices(tile.at(row + i / 2 * 32 + i % 2 * 2, k + spot.lane / 16 * Tile::kPart), fragments[i]);
     }
+  } else if constexpr (Tile::kPart == 8) {
+    const int row = spot.warp_row + spot.lane / 8 % 2 * 8, depth = k + spot.lane / 16 * 8 + spot.lane % 8;
+    SIMT_UNROLL
+    for (int i = 0; i < T::kDown; ++i) load_matrices<true>(tile.at(row + i * 16, depth), fragments[i]);
   } else {
     SIMT_UNROLL
     for (int i = 0; i < T::kDown; i += 2) {
       SIMT_UNROLL
       for (int half = 0; half < 2; ++half) {
-        const float4 v = load4(tile.at(spot.row(i / 2), k + half * 4 + spot.q));
+        const float4 v = load4(tile.at(spot.row(i * 2), k + half * 4 + spot.q));
         fragments[i][half * 2] = __float_as_uint(v.x);
         fragments[i][half * 2 + 1] = __float_as_uint(v.y);
         fragments[i + 1][half * 2] = __float_as_uint(v.z);
@@ -112,16 +137,20 @@ __device__ __forceinline__ void load_left(Tile& tile, const MmaSpot<T>& spot, in
   }
 }
 
-// The same of the warp's columns: of mma j, column r is column j / 2 * 16 + 2r + j % 2 of the warp.
-template <class T, class Tile>
-__device__ __forceinline__ void load_right(Tile& tile, const MmaSpot<T>& spot, int k,
+// The same of the warp's columns: of mma j, column r is column j / 2 * 16 + 2r + j % 2 of the warp, or 8j + r.
+template <class T, class Tile, class Spot>
+__device__ __forceinline__ void load_right(Tile& tile, const Spot& spot, int k,
                                            std::uint32_t (&fragments)[T::kAcross][2]) {
   SIMT_UNROLL
   for (int j = 0; j < T::kAcross; j += 2) {
-    if constexpr (Tile::kContiguousDepth) {
-      const int column = spot.warp_column + j * 8 + spot.lane % 8 * 2 + spot.lane / 16;
+    if constexpr (Tile::kContiguousDepth || Tile::kPart == 8) {
+      const int first = spot.warp_column + j * 8, half = k + spot.lane / 8 % 2 * Tile::kPart;
       std::uint32_t four[4];
-      load_matrices<4>(tile.at(column, k + spot.lane / 8 % 2 * 4), four);
+      if constexpr (Tile::kContiguousDepth) {
+        load_matrices(tile.at(first + spot.lane % 8 * 2 + spot.lane / 16, half), four);
+      } else {
+        load_matrices<true>(tile.at(first + spot.lane / 16 * 8, half + spot.lane % 8), four);
+      }
       fragments[j][0] = four[0], fragments[j][1] = four[1];
       fragments[j + 1][0] = four[2], fragments[j + 1][1] = four[3];
     } else {
@@ -159,40 +188,19 @@ __device__ __forceinline__ void split_to_tf32(std::uint32_t (&fragments)[kCount]
   }
 }
 
-// Fragments of 16 depths from those of the first and the last 8.
-template <int kCount, int kParts>
-__device__ __forceinline__ void pack_to_bf16(const std::uint32_t (&first)[kCount][kParts],
-                                             const std::uint32_t (&last)[kCount][kParts],
-                                             std::uint32_t (&packed)[kCount][kParts]) {
-  constexpr int kHalf = kParts / 2;
-  SIMT_UNROLL
-  for (int i = 0; i < kCount; ++i) {
-    SIMT_UNROLL
-    for (int h = 0; h < kHalf; ++h) {
-      packed[i][h] = to_bf16(__uint_as_float(first[i][h]), __uint_as_float(first[i][kHalf + h]));
-      packed[i][kHalf + h] = to_bf16(__uint_as_float(last[i][h]), __uint_as_float(last[i][kHalf + h]));
-    }
-  }
-}
-
 template <class T>
 using MmaSums = float[T::kDown][T::kAcross][4];
 
 // sums += one stage's factors.
-template <class T, Math kMath, class A, class B>
-__device__ __forceinline__ void multiply_stage(const MmaSpot<T>& spot, A& a, B& b, MmaSums<T>& sums) {
+template <class T, Math kMath, class Spot, class A, class B>
+__device__ __forceinline__ void multiply_stage(const Spot& spot, A& a, B& b, MmaSums<T>& sums) {
+  static_assert(A::kPart == (kMath == Math::bf16 ? 8 : 4) && A::kPart == B::kPart);
   std::uint32_t left[T::kDown][4], right[T::kAcross][2];
   if constexpr (kMath == Math::bf16) {
     SIMT_UNROLL
     for (int k = 0; k < T::kDepth; k += 16) {
-      std::uint32_t first_left[T::kDown][4], first_right[T::kAcross][2];
-      std::uint32_t last_left[T::kDown][4], last_right[T::kAcross][2];
-      load_left<T>(a, spot, k, first_left);
-      load_left<T>(a, spot, k + 8, last_left);
-      pack_to_bf16(first_left, last_left, left);
-      load_right<T>(b, spot, k, first_right);
-      load_right<T>(b, spot, k + 8, last_right);
-      pack_to_bf16(first_right, last_right, right);
+      load_left<T>(a, spot, k, left);
+      load_right<T>(b, spot, k, right);
       mma_bf16(sums, left, right);
     }
   } else if constexpr (kMath == Math::tf32) {
@@ -237,7 +245,8 @@ __global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __gri
   const int thread = static_cast<int>(threadIdx.x), tile = static_cast<int>(blockIdx.x);
   const int tiles_across = (product.columns + T::kColumns - 1) / T::kColumns;
   const int first_row = tile / tiles_across * T::kRows, first_column = tile % tiles_across * T::kColumns;
-  const MmaSpot<T> spot(thread);
+  using Spot = MmaSpot<T, kTransposed<A>, kTransposed<B>>;
+  const Spot spot(thread);
   const AsyncCarrier<T, A, T::kRows, true> a(product.a, first_row, thread);
   const AsyncCarrier<T, B, T::kColumns, true> b(product.b, first_column, thread);
   AsyncCopies<decltype(a)::kCopies + decltype(b)::kCopies, T::kStages> copies;
@@ -269,22 +278,29 @@ __global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __gri
       for (int j = 0; j < T::kAcross; ++j) {
         SIMT_UNROLL
         for (int e = 0; e < 4; ++e) {
-          results[i / 2 * 4 + i % 2 * 2 + e / 2][j / 2 * 4 + e % 2 * 2 + j % 2] = sums[i][j][e];
+          results[Spot::result_row(i, e)][Spot::result_column(j, e)] = sums[i][j][e];
         }
       }
     }
   });
 }
-SIMT_CONTRACT(mma_product_kernel, .sectors = 1.5, .conflicts = 1.3, .loads = 46, .stores = 6.5, .registers = 255);
+SIMT_CONTRACT(mma_product_kernel, .sectors = 1.71, .conflicts = 1.3, .loads = 46, .stores = 6.5, .registers = 255);
 
 // Queues a product; its slices to `product.partial` where `slices` > 1. Which tile does not change the result. Operands
-// fetched float by float hold too many addresses for the large one.
+// fetched float by float hold too many addresses for the large one. The narrow tile is for up to 32 filters: columns of
+// fprop and dgrad, rows of wgrad (whose left factor is not along the depth).
 template <Math kMath>
 struct MmaTiles {
   template <class P>
   static void launch(Queue queue, const P& product, int slices) {
-    constexpr bool kByFour = decltype(product.a)::kVector == 4 && decltype(product.b)::kVector == 4;
-    if constexpr (kByFour) {
+    using A = decltype(product.a);
+    constexpr bool kWhole = A::kVector != 1 && decltype(product.b)::kVector != 1;
+    using Narrow = std::conditional_t<A::kAlongDepth, MmaTile<128, 32, kDepth, 32, kWhole ? 32 : 16, 3>,
+                                      MmaTile<32, 128, kDepth, 32, 32, 3>>;
+    if (A::kAlongDepth ? product.columns <= Narrow::kColumns : product.rows <= Narrow::kRows) {
+      return launch_tiles<Narrow>(queue, product, slices);
+    }
+    if constexpr (kWhole) {
       const bool fills = 2 * tiles_in<Large>(product.rows, product.columns) * slices >= kBlocksToFill;
       if (fills && product.rows > Small::kRows && product.columns > Large::kColumns / 2) {
         return launch_tiles<Large>(queue, product, slices);
@@ -294,9 +310,11 @@ struct MmaTiles {
   }
 
  private:
+  static constexpr bool kBf16 = kMath == Math::bf16, kThrice = kMath == Math::tf32x3;
+  static constexpr int kDepth = kBf16 ? 64 : 32;
   // tf32x3 keeps the sums of a stage as well.
-  using Large = MmaTile<128, kMath == Math::tf32x3 ? 64 : 128, kMath == Math::tf32x3 ? 32 : 64, 32, 3>;
-  using Small = MmaTile<64, 64, 32, 32, 3>;
+  using Large = MmaTile<128, kThrice ? 64 : 128, kDepth, kThrice ? 32 : 64, 32, 3>;
+  using Small = MmaTile<64, 64, kDepth, 32, 32, 3>;
 
   template <class T, class P>
   static void launch_tiles(Queue queue, const P& product, int slices) {

@@ -46,7 +46,8 @@ struct Product {
   Epilogue epilogue{};
 };
 
-// A thread's results: runs of 4 rows and kRun columns of the tile, each run where `spot` says.
+// A thread's results. Element (i, j) is row spot.row(i) and column spot.column(j) of the tile; columns come in runs of
+// Spot::kRun neighbours, rows, where an epilogue takes them, in runs of 4.
 template <class T>
 using Results = float[T::kThreadRows][T::kThreadColumns];
 
@@ -54,35 +55,60 @@ using Results = float[T::kThreadRows][T::kThreadColumns];
 struct Finish {
   bool add;           // to what is there
   const float* bias;  // or null
-  bool four;          // columns are a multiple of 4: 16-byte accesses
+  bool whole;         // rows begin at multiples of 16 bytes, and have whole accesses of a run
 };
+
+// A run in memory, of 2 or 4.
+template <int kCount>
+__device__ __forceinline__ void load_run(const float* from, float (&run)[kCount]) {
+  if constexpr (kCount == 4) {
+    const float4 v = load4(from);
+    run[0] = v.x, run[1] = v.y, run[2] = v.z, run[3] = v.w;
+  } else {
+    const float2 v = load2(from);
+    run[0] = v.x, run[1] = v.y;
+  }
+}
+template <int kCount>
+__device__ __forceinline__ void store_run(float* to, const float (&run)[kCount]) {
+  if constexpr (kCount == 4) {
+    store4(to, make_float4(run[0], run[1], run[2], run[3]));
+  } else {
+    store2(to, make_float2(run[0], run[1]));
+  }
+}
 
 template <class T, class P, class Spot>
 __device__ __forceinline__ void store(const P& product, const Spot& spot, int first_row, int first_column, float* out,
                                       const Finish& finish, const Results<T>& results) {
+  constexpr int kStep = Spot::kRun < 4 ? Spot::kRun : 4;
   SIMT_UNROLL_REGISTERS
   for (int i = 0; i < T::kThreadRows; ++i) {
-    const int m = first_row + spot.row(i / 4) + i % 4;
+    const int m = first_row + spot.row(i);
     if (m >= product.rows) continue;
     float* row = out + product.place.row(m) * product.columns;
     SIMT_UNROLL_REGISTERS
-    for (int j = 0; j < T::kThreadColumns; j += 4) {
-      const int n = first_column + spot.column(j / T::kRun) + j % T::kRun;
-      if (finish.four) {
+    for (int j = 0; j < T::kThreadColumns; j += kStep) {
+      const int n = first_column + spot.column(j);
+      if (finish.whole) {
         if (n >= product.columns) continue;
-        float4 v = make_float4(results[i][j], results[i][j + 1], results[i][j + 2], results[i][j + 3]);
+        float v[kStep] = {}, old[kStep] = {}, bias[kStep] = {};
+        SIMT_UNROLL_REGISTERS
+        for (int e = 0; e < kStep; ++e) v[e] = results[i][j + e];
         if (finish.add) {
-          const float4 old = load4(row + n);
-          v = make_float4(old.x + v.x, old.y + v.y, old.z + v.z, old.w + v.w);
+          load_run(row + n, old);
+          SIMT_UNROLL_REGISTERS
+          for (int e = 0; e < kStep; ++e) v[e] = old[e] + v[e];
         }
         if (finish.bias != nullptr) {
-          const float4 bias = load4(finish.bias + n);
-          v = make_float4(v.x + bias.x, v.y + bias.y, v.z + bias.z, v.w + bias.w);
+          load_run(finish.bias + n, bias);
+          SIMT_UNROLL_REGISTERS
+          for (int e = 0; e < kStep; ++e) v[e] += bias[e];
         }
-        store4(row + n, v);
+        store_run(row + n, v);
       } else {
         SIMT_UNROLL_REGISTERS
-        for (int e = 0; e < 4; ++e) {
+        for (int e = 0; e < kStep; ++e) {
           if (n + e >= product.columns) continue;
           float v = results[i][j + e];
           if (finish.add) v = row[n + e] + v;
@@ -98,13 +124,14 @@ __device__ __forceinline__ void store(const P& product, const Spot& spot, int fi
 template <class T, class P, class Spot>
 __device__ __forceinline__ void finish(const P& product, const Spot& spot, int first_row, int first_column, bool add,
                                        const Results<T>& results) {
+  static_assert(Spot::kRunOfRows == 4 && Spot::kRun % 4 == 0);
   SIMT_UNROLL_REGISTERS
   for (int i = 0; i < T::kThreadRows; i += 4) {
-    const int m = first_row + spot.row(i / 4);
+    const int m = first_row + spot.row(i);
     if (m >= product.rows) continue;
     SIMT_UNROLL_REGISTERS
     for (int j = 0; j < T::kThreadColumns; j += 4) {
-      const int n = first_column + spot.column(j / T::kRun) + j % T::kRun;
+      const int n = first_column + spot.column(j);
       if (n >= product.columns) continue;
       float sums[4][4];
       SIMT_UNROLL_REGISTERS
@@ -136,10 +163,10 @@ __device__ __forceinline__ void sum_in_slices(const P& product, const Spot& spot
     Results<T> results = {};
     sum(begin, end, results);
 
-    const bool four = product.columns % 4 == 0;
+    const bool whole = product.columns % 4 == 0;
     if (split) {
       float* out = product.partial + static_cast<std::int64_t>(slice) * product.partial_stride;
-      store<T>(product, spot, first_row, first_column, out, {false, nullptr, four}, results);
+      store<T>(product, spot, first_row, first_column, out, {false, nullptr, whole}, results);
       continue;
     }
     const bool last = slice == end_slice - 1;
@@ -150,20 +177,28 @@ __device__ __forceinline__ void sum_in_slices(const P& product, const Spot& spot
       }
     }
     store<T>(product, spot, first_row, first_column, product.out,
-             {product.accumulate || slice > 0, last ? product.bias : nullptr, four}, results);
+             {product.accumulate || slice > 0, last ? product.bias : nullptr, whole}, results);
   }
 }
 
-// out[e] = or += sum over slices of partial[slice * elements + e], in order (+ bias[e % columns]).
-// One thread an element; reads slices * 4 bytes for 4 written.
+// Slices whose rows of `used` elements are padded to `pitch`.
+struct Padding {
+  int used = 1, pitch = 1;
+};
+
+// out[e] = or += sum over slices of partial[slice * stride + e], in order (+ bias[e % columns]); the padding of partial
+// is left out. One thread an element; reads slices * 4 bytes for 4 written.
 inline constexpr int kSumBlock = 256;
 template <bool Accumulate>
-__global__ void sum_slices_kernel(int elements, int columns, int slices, const float* __restrict__ partial,
-                                  const float* __restrict__ bias, float* __restrict__ out) {
+__global__ void sum_slices_kernel(int elements, int columns, int slices, std::int64_t stride, Padding padding,
+                                  const float* __restrict__ partial, const float* __restrict__ bias,
+                                  float* __restrict__ out) {
   const int e = static_cast<int>(blockIdx.x * kSumBlock + threadIdx.x);
   if (e >= elements) return;
-  float sum = partial[e];
-  for (int slice = 1; slice < slices; ++slice) sum += partial[static_cast<std::int64_t>(slice) * elements + e];
+  const bool padded = padding.used != padding.pitch;
+  const float* from = partial + (padded ? e / padding.used * padding.pitch + e % padding.used : e);
+  float sum = *from;
+  for (int slice = 1; slice < slices; ++slice) sum += from[slice * stride];
   if constexpr (Accumulate) sum = out[e] + sum;
   if (bias != nullptr) sum += bias[e % columns];
   out[e] = sum;
@@ -171,13 +206,14 @@ __global__ void sum_slices_kernel(int elements, int columns, int slices, const f
 SIMT_CONTRACT(sum_slices_kernel, .sectors = 1.65, .loads = 1.45);
 
 inline void sum_slices(Queue queue, int elements, int columns, int slices, const float* partial, const float* bias,
-                       bool accumulate, float* out) {
+                       bool accumulate, float* out, Padding padding = {}) {
+  const std::int64_t stride = std::int64_t{elements} / padding.used * padding.pitch;
   const LaunchConfig config{
       .grid = dim3(static_cast<unsigned>(ceil_divide(elements, kSumBlock))), .block = dim3(kSumBlock), .queue = queue};
   if (accumulate) {
-    launch_flat<sum_slices_kernel<true>>(config, elements, columns, slices, partial, bias, out);
+    launch_flat<sum_slices_kernel<true>>(config, elements, columns, slices, stride, padding, partial, bias, out);
   } else {
-    launch_flat<sum_slices_kernel<false>>(config, elements, columns, slices, partial, bias, out);
+    launch_flat<sum_slices_kernel<false>>(config, elements, columns, slices, stride, padding, partial, bias, out);
   }
 }
 

@@ -38,6 +38,7 @@ struct alignas(16) Stages {
 // A thread's place in the tile: its results are runs of consecutive rows and columns.
 template <class T>
 struct Spot {
+  static constexpr int kRunOfRows = 4, kRun = T::kRun;
   int down, across;
 
   __device__ __forceinline__ explicit Spot(int thread) {
@@ -46,9 +47,11 @@ struct Spot {
     down = warp / kWarpsAcross * 4 + lane / 8;
     across = warp % kWarpsAcross * 8 + lane % 8;
   }
-  // Row and column, in the tile, of results 4*i.. and kRun*j..
-  __device__ __forceinline__ int row(int i) const { return (i * T::kThreadsDown + down) * 4; }
-  __device__ __forceinline__ int column(int j) const { return (j * T::kThreadsAcross + across) * T::kRun; }
+  // Row and column, in the tile, of results (i, j).
+  __device__ __forceinline__ int row(int i) const { return (i / 4 * T::kThreadsDown + down) * 4 + i % 4; }
+  __device__ __forceinline__ int column(int j) const {
+    return (j / kRun * T::kThreadsAcross + across) * kRun + j % kRun;
+  }
 };
 
 // Tells the compiler that 16-byte accesses are possible.
@@ -71,11 +74,10 @@ __device__ __forceinline__ void multiply(const Spot<T>& spot, const float (&a)[T
       for (int k = 0; k < T::kDepth; ++k) {
         SIMT_UNROLL
         for (int i = 0; i < T::kInnerRows; ++i) {
-          const float left = aligned(a[k][spot.row((first_i + i) / 4)])[i % 4];
+          const float left = aligned(a[k][spot.row(first_i + i / 4 * 4)])[i % 4];
           SIMT_UNROLL
           for (int j = 0; j < T::kInnerColumns; ++j) {
-            const int at = first_j + j;
-            sums[i][j] += left * aligned(b[k][spot.column(at / T::kRun) + at % T::kRun / 4 * 4])[at % 4];
+            sums[i][j] += left * aligned(b[k][spot.column(first_j + j / 4 * 4)])[j % 4];
           }
         }
       }

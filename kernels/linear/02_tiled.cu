@@ -24,7 +24,9 @@ namespace gemel::GEMEL_DEVICE {
 
 using Tiled = linear_passes::Passes<gemm::RegisterTiles<gemm::Staging::registers>, true>;
 
-std::size_t linear_scratch(const LinearShape& s) { return linear_passes::scratch(s); }
+std::size_t linear_scratch(const LinearShape& s) {
+  return std::max(linear_passes::scratch(s), LinearBf16Rung::passes_scratch(s));
+}
 
 // w is worked on as it is.
 std::size_t linear_packed_bytes(const LinearShape&) { return 0; }

@@ -22,8 +22,11 @@ inline int wgrad_slice(const LinearShape& s) {
   return batch_slice_length(s.n, tiles_of(s.out, s.in, by_four(s)), kBlocksToFill);
 }
 
+// Vector: of the factors' elements (operands.cuh). Factors whose rows are padded are given as of a shape with their
+// row lengths.
 template <class Tiles, int Vector>
-void fprop(Queue queue, const LinearShape& s, const float* x, const float* w, const float* bias, float* y) {
+void fprop(Queue queue, const LinearShape& s, const ElementOf<Vector>* x, const ElementOf<Vector>* w, const float* bias,
+           float* y) {
   const int slice = slice_length(s.in);
   const Product<MatrixRows<Vector>, MatrixRows<Vector>> product{.a = {x, s.n, s.in},
                                                                 .b = {w, s.out, s.in},
@@ -33,14 +36,16 @@ void fprop(Queue queue, const LinearShape& s, const float* x, const float* w, co
                                                                 .out = y,
                                                                 .bias = bias,
                                                                 .slice = slice};
-  multiply_split<Tiles>(queue, product, split_slices(s.n, s.out, s.in, slice, Vector == 4));
+  multiply_split<Tiles>(queue, product, split_slices(s.n, s.out, s.in, slice, Vector != 1));
 }
 
+// w_row: the length of w's rows, of which s.in elements are used.
 template <class Tiles, int DyVector, int WVector>
-void dgrad(Queue queue, const LinearShape& s, const float* dy, const float* w, float* dx) {
+void dgrad(Queue queue, const LinearShape& s, const ElementOf<DyVector>* dy, const ElementOf<WVector>* w, int w_row,
+           float* dx) {
   const int slice = slice_length(s.out);
   const Product<MatrixRows<DyVector>, MatrixColumns<WVector>> product{.a = {dy, s.n, s.out},
-                                                                      .b = {w, s.in},
+                                                                      .b = {w, w_row},
                                                                       .rows = s.n,
                                                                       .columns = s.in,
                                                                       .depth = s.out,
@@ -50,11 +55,13 @@ void dgrad(Queue queue, const LinearShape& s, const float* dy, const float* w, f
   multiply_split<Tiles>(queue, product, split_slices(s.n, s.in, s.out, slice, by_four(s)));
 }
 
+// x_row, dy_row: the lengths of the rows of x and dy, of which s.in and s.out elements are used.
 template <class Tiles, int DyVector, int XVector>
-void wgrad(Queue queue, const LinearShape& s, const float* x, const float* dy, float* dw) {
+void wgrad(Queue queue, const LinearShape& s, const ElementOf<XVector>* x, int x_row, const ElementOf<DyVector>* dy,
+           int dy_row, float* dw) {
   const int slice = wgrad_slice(s);
-  const Product<MatrixColumns<DyVector>, MatrixColumns<XVector>> product{.a = {dy, s.out},
-                                                                         .b = {x, s.in},
+  const Product<MatrixColumns<DyVector>, MatrixColumns<XVector>> product{.a = {dy, dy_row},
+                                                                         .b = {x, x_row},
                                                                          .rows = s.out,
                                                                          .columns = s.in,
                                                                          .depth = s.n,
@@ -85,12 +92,12 @@ struct Passes {
   }
   static void dgrad(Queue queue, const LinearShape& s, const float* dy, const float* w, float* dx) {
     if (s.n == 0) return;
-    if (by_four(s)) return linear_passes::dgrad<Tiles, 4, 4>(queue, s, dy, w, dx);
+    if (by_four(s)) return linear_passes::dgrad<Tiles, 4, 4>(queue, s, dy, w, s.in, dx);
     if constexpr (kMixed) {
-      if (s.out % 4 == 0) return linear_passes::dgrad<Tiles, 4, 1>(queue, s, dy, w, dx);
-      if (s.in % 4 == 0) return linear_passes::dgrad<Tiles, 1, 4>(queue, s, dy, w, dx);
+      if (s.out % 4 == 0) return linear_passes::dgrad<Tiles, 4, 1>(queue, s, dy, w, s.in, dx);
+      if (s.in % 4 == 0) return linear_passes::dgrad<Tiles, 1, 4>(queue, s, dy, w, s.in, dx);
     }
-    linear_passes::dgrad<Tiles, 1, 1>(queue, s, dy, w, dx);
+    linear_passes::dgrad<Tiles, 1, 1>(queue, s, dy, w, s.in, dx);
   }
   static void wgrad(Queue queue, const LinearShape& s, const float* x, const float* dy, float* dw, float* db) {
     if (s.n == 0) return;
@@ -100,12 +107,12 @@ struct Passes {
 
  private:
   static void weights(Queue queue, const LinearShape& s, const float* x, const float* dy, float* dw) {
-    if (by_four(s)) return linear_passes::wgrad<Tiles, 4, 4>(queue, s, x, dy, dw);
+    if (by_four(s)) return linear_passes::wgrad<Tiles, 4, 4>(queue, s, x, s.in, dy, s.out, dw);
     if constexpr (kMixed) {
-      if (s.out % 4 == 0) return linear_passes::wgrad<Tiles, 4, 1>(queue, s, x, dy, dw);
-      if (s.in % 4 == 0) return linear_passes::wgrad<Tiles, 1, 4>(queue, s, x, dy, dw);
+      if (s.out % 4 == 0) return linear_passes::wgrad<Tiles, 4, 1>(queue, s, x, s.in, dy, s.out, dw);
+      if (s.in % 4 == 0) return linear_passes::wgrad<Tiles, 1, 4>(queue, s, x, s.in, dy, s.out, dw);
     }
-    linear_passes::wgrad<Tiles, 1, 1>(queue, s, x, dy, dw);
+    linear_passes::wgrad<Tiles, 1, 1>(queue, s, x, s.in, dy, s.out, dw);
   }
 };
 

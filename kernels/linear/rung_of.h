@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A rung that is passes.cuh on its own tiles: declared here for the list of rungs, defined in passes.cuh, instantiated in
-// the rung's file.
+// Rungs declared for the list of rungs: those that are passes.cuh on their own tiles, defined in passes.cuh and
+// instantiated in the rung's file, and 06_bf16.cu.
 #pragma once
+
+#include <cstddef>
 
 #include "kernels/entries.h"
 
@@ -10,6 +12,13 @@ namespace gemel::GEMEL_DEVICE {
 
 template <class Tiles>
 struct LinearRungOf {
+  static Entry<&Kernels::linear_fprop> fprop;
+  static Entry<&Kernels::linear_dgrad> dgrad;
+  static Entry<&Kernels::linear_wgrad> wgrad;
+};
+
+struct LinearBf16Rung {
+  static std::size_t passes_scratch(const LinearShape&);
   static Entry<&Kernels::linear_fprop> fprop;
   static Entry<&Kernels::linear_dgrad> dgrad;
   static Entry<&Kernels::linear_wgrad> wgrad;

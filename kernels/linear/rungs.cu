@@ -18,9 +18,8 @@ Entry<&Kernels::linear_dgrad> dgrad;
 Entry<&Kernels::linear_wgrad> wgrad;
 }  // namespace linear_naive
 
-template <class Tiles>
+template <class Rung>
 constexpr LinearRung rung_of(const char* name, Math math) {
-  using Rung = LinearRungOf<Tiles>;
   return {name, math, linear_scratch, Rung::fprop, Rung::dgrad, Rung::wgrad};
 }
 
@@ -28,10 +27,10 @@ std::span<const LinearRung> linear_rungs() {
   static constexpr LinearRung rungs[] = {
       {"01_naive", Math::fp32, linear_naive::scratch, linear_naive::fprop, linear_naive::dgrad, linear_naive::wgrad},
       {"02_tiled", Math::fp32, linear_scratch, linear_fprop, linear_dgrad, linear_wgrad},
-      rung_of<gemm::RegisterTiles<gemm::Staging::async>>("03_async", Math::fp32),
-      rung_of<gemm::MmaTiles<Math::tf32>>("04_tf32", Math::tf32),
-      rung_of<gemm::MmaTiles<Math::tf32x3>>("05_tf32x3", Math::tf32x3),
-      rung_of<gemm::MmaTiles<Math::bf16>>("06_bf16", Math::bf16),
+      rung_of<LinearRungOf<gemm::RegisterTiles<gemm::Staging::async>>>("03_async", Math::fp32),
+      rung_of<LinearRungOf<gemm::MmaTiles<Math::tf32>>>("04_tf32", Math::tf32),
+      rung_of<LinearRungOf<gemm::MmaTiles<Math::tf32x3>>>("05_tf32x3", Math::tf32x3),
+      rung_of<LinearBf16Rung>("06_bf16", Math::bf16),
   };
   return rungs;
 }

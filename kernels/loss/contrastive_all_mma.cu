@@ -98,7 +98,7 @@ __device__ __forceinline__ void multiply_columns(Tile& left, Tile& right, int fi
   SIMT_ONE_AT_A_TIME
   for (int k = 0; k < kProductColumns; k += 8) {
     std::uint32_t a[1][4], small_a[1][4];
-    load_matrices<4>(left.at(first_row + lane % 16, k + lane / 16 * 4), a[0]);
+    load_matrices(left.at(first_row + lane % 16, k + lane / 16 * 4), a[0]);
     split_to_tf32(a, small_a);
     SIMT_UNROLL
     for (int half = 0; half < kHalves; ++half) {
@@ -107,7 +107,7 @@ __device__ __forceinline__ void multiply_columns(Tile& left, Tile& right, int fi
       for (int j = 0; j < kAcross; j += 2) {
         const int row = (half * kAcross + j + lane / 16) * 8 + lane % 8;
         std::uint32_t four[4];
-        load_matrices<4>(right.at(row, k + lane / 8 % 2 * 4), four);
+        load_matrices(right.at(row, k + lane / 8 % 2 * 4), four);
         b[j][0] = four[0], b[j][1] = four[1];
         b[j + 1][0] = four[2], b[j + 1][1] = four[3];
       }

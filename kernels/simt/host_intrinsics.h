@@ -215,6 +215,9 @@ SIMT_INLINE float2 load2(const float* p) {
 SIMT_INLINE float4 load4(const float* p) {
   return __builtin_bit_cast(float4, *reinterpret_cast<const detail::Float4*>(p));
 }
+SIMT_INLINE void store2(float* p, float2 v) {
+  *reinterpret_cast<detail::Float2*>(p) = __builtin_bit_cast(detail::Float2, v);
+}
 SIMT_INLINE void store4(float* p, float4 v) {
   *reinterpret_cast<detail::Float4*>(p) = __builtin_bit_cast(detail::Float4, v);
 }

@@ -53,31 +53,24 @@ __device__ __forceinline__ std::uint32_t to_bf16(float low, float high) {
 #if !defined(__CUDACC__)
 namespace detail {
 
-template <int kMatrices>
 struct LoadArgument {
+  std::uint16_t row[8];
   std::uint32_t* fragment;
-  const void* row;
 };
 
-template <int kMatrices, bool kTransposed>
+template <bool kTransposed>
 inline constexpr Collective kLoadMatrices{
     [](void* const* arguments, unsigned lanes) {
-      const auto at = [&](int i) { return static_cast<LoadArgument<kMatrices>*>(arguments[i]); };
+      const auto at = [&](int i) { return static_cast<LoadArgument*>(arguments[i]); };
       const auto element = [&](int matrix, int row, int column) {
-        std::uint16_t bits;
-        std::memcpy(&bits, static_cast<const char*>(at(matrix * 8 + row)->row) + 2 * column, 2);
-        return std::uint32_t{bits};
+        return std::uint32_t{at(matrix * 8 + row)->row[column]};
       };
-      std::uint32_t loaded[32][kMatrices];  // before any is stored: rows may be read from what they are loaded over
       for_each_lane(lanes, [&](int i) {
         const int row = i / 4, column = i % 4 * 2;
-        for (int m = 0; m < kMatrices; ++m) {
-          loaded[i][m] = kTransposed ? element(m, column, row) | element(m, column + 1, row) << 16
-                                     : element(m, row, column) | element(m, row, column + 1) << 16;
+        for (int m = 0; m < 4; ++m) {
+          at(i)->fragment[m] = kTransposed ? element(m, column, row) | element(m, column + 1, row) << 16
+                                           : element(m, row, column) | element(m, row, column + 1) << 16;
         }
-      });
-      for_each_lane(lanes, [&](int i) {
-        for (int m = 0; m < kMatrices; ++m) at(i)->fragment[m] = loaded[i][m];
       });
     },
     "ldmatrix"};
@@ -138,36 +131,31 @@ inline constexpr Collective kMultiplyTile{
 }  // namespace detail
 #endif
 
-// Loads 1, 2 or 4 matrices of 8 rows of 16 bytes from shared memory: lane i gives the address of row i % 8 of matrix
-// i / 8, a multiple of 16 (lanes from 8 * kMatrices on are not asked). fragment[m] are bytes 4q .. 4q + 3 of row g: two
-// 16-bit elements or one 32-bit element. kTransposed: 16-bit elements (2q, g) and (2q + 1, g).
-template <int kMatrices, bool kTransposed = false>
-__device__ __forceinline__ void load_matrices(const void* row, std::uint32_t* fragment) {
-  static_assert(kMatrices == 1 || kMatrices == 2 || kMatrices == 4);
+// Loads 4 matrices of 8 rows of 16 bytes from shared memory: lane i gives the address of row i % 8 of matrix i / 8, a
+// multiple of 16. fragment[m] are bytes 4q .. 4q + 3 of row g of matrix m: two 16-bit elements or one 32-bit element.
+// kTransposed: 16-bit elements (2q, g) and (2q + 1, g). On the host each lane reads its row, as it does on a GPU: what
+// looks at a lane's accesses sees this one.
+template <bool kTransposed = false>
+__device__ __forceinline__ void load_matrices(const void* row, std::uint32_t (&fragment)[4]) {
 #if defined(__CUDACC__)
   const auto at = static_cast<unsigned>(__cvta_generic_to_shared(row));
-#define GEMEL_LDMATRIX(form, ...) \
-  asm volatile("ldmatrix.sync.aligned.m8n8." form ".shared.b16 " __VA_ARGS__ : "r"(at) : "memory")
-#define GEMEL_LDMATRIX_FORMS(count, ...)         \
-  if constexpr (kTransposed) {                   \
-    GEMEL_LDMATRIX(count ".trans", __VA_ARGS__); \
-  } else {                                       \
-    GEMEL_LDMATRIX(count, __VA_ARGS__);          \
-  }
-  if constexpr (kMatrices == 1) {
-    GEMEL_LDMATRIX_FORMS("x1", "{%0}, [%1];" : "=r"(fragment[0]))
-  } else if constexpr (kMatrices == 2) {
-    GEMEL_LDMATRIX_FORMS("x2", "{%0, %1}, [%2];" : "=r"(fragment[0]), "=r"(fragment[1]))
+  if constexpr (kTransposed) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]), "=r"(fragment[3])
+                 : "r"(at)
+                 : "memory");
   } else {
-    GEMEL_LDMATRIX_FORMS("x4", "{%0, %1, %2, %3}, [%4];"
-                         : "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]), "=r"(fragment[3]))
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(fragment[0]), "=r"(fragment[1]), "=r"(fragment[2]), "=r"(fragment[3])
+                 : "r"(at)
+                 : "memory");
   }
-#undef GEMEL_LDMATRIX_FORMS
-#undef GEMEL_LDMATRIX
 #else
-  detail::LoadArgument<kMatrices> argument{fragment, row};
-  detail::hop(detail::arrive_at_collective(detail::kLoadMatrices<kMatrices, kTransposed>, 0xffffffffu, &argument,
-                                           {__FILE__, __LINE__}));
+  detail::LoadArgument argument{{}, fragment};
+  const float4 bytes = load4(static_cast<const float*>(row));
+  std::memcpy(argument.row, &bytes, sizeof bytes);
+  detail::hop(
+      detail::arrive_at_collective(detail::kLoadMatrices<kTransposed>, 0xffffffffu, &argument, {__FILE__, __LINE__}));
 #endif
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What tensor-core rungs promise beyond OpCases: the mode that the queue names is the rung of its name, 3xTF32 is as good
-// as f32, and asynchronous copies may come as early or as late as they like.
+// What tensor-core rungs promise beyond OpCases: the mode that the queue names is the rung of its name, but for first
+// layers; 3xTF32 is as good as f32; tiles do not show in the bits; and asynchronous copies may come as early or as late as
+// they like.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -60,6 +62,57 @@ TEST(TensorCores, TheQueuesModeIsTheRungOfItsName) {
   }
   EXPECT_GE(compared, 15);
   EXPECT_GE(2 * changed, compared);
+}
+
+TEST(TensorCores, FirstLayersAreTheSameInEveryMode) {
+  const Kernels table = simt::kernels();
+  int compared = 0;
+  for (const OpCase& c : cases_of("conv", "n=2 31x33x1 -> 20 @5x5")) {
+    const std::vector<double> want = bits(c, table, Math::fp32);
+    for (const Math mode : kModes) EXPECT_TRUE(same_bits(bits(c, table, mode), want)) << c.op;
+    ++compared;
+  }
+  EXPECT_EQ(compared, 2);
+}
+
+// y and dw of a layer of `out` outputs, the first ones of a larger layer's.
+struct Layer {
+  static constexpr int kN = 70, kIn = 200, kMost = 100;
+  std::vector<float> y, dw;  // (out, N), (out, In)
+
+  Layer(const LinearRung& rung, int out) {
+    const LinearShape shape{kN, kIn, out};
+    const auto value = [](int a, int b) { return std::sin(static_cast<float>(a * 211 + b * 7 + 1)); };
+    std::vector<float> x, w, dy, rows(static_cast<std::size_t>(kN * out));
+    for (int n = 0; n < kN; ++n) {
+      for (int i = 0; i < kIn; ++i) x.push_back(value(n, i));
+      for (int o = 0; o < out; ++o) dy.push_back(value(n, 1000 + o));
+    }
+    for (int o = 0; o < out; ++o) {
+      for (int i = 0; i < kIn; ++i) w.push_back(value(500 + o, i));
+    }
+    std::vector<float> scratch(rung.scratch(shape) / sizeof(float) + 1);
+    Queue queue;
+    queue.scratch = {scratch.data(), scratch.size() * sizeof(float)};
+    rung.fprop(queue, shape, x.data(), w.data(), nullptr, nullptr, rows.data());
+    dw.resize(static_cast<std::size_t>(out * kIn));
+    rung.wgrad(queue, shape, x.data(), dy.data(), dw.data(), nullptr);
+    for (int o = 0; o < out; ++o) {
+      for (int n = 0; n < kN; ++n) y.push_back(rows[static_cast<std::size_t>(n * out + o)]);
+    }
+  }
+};
+
+TEST(TensorCores, NarrowTilesHaveTheBitsOfWideOnes) {
+  for (const Math mode : kModes) {
+    const LinearRung& rung = simt::linear_rung(mode);
+    const Layer wide(rung, Layer::kMost);
+    for (const int out : {5, 32}) {
+      const Layer narrow(rung, out);
+      EXPECT_EQ(std::memcmp(narrow.y.data(), wide.y.data(), narrow.y.size() * sizeof(float)), 0) << rung.name << out;
+      EXPECT_EQ(std::memcmp(narrow.dw.data(), wide.dw.data(), narrow.dw.size() * sizeof(float)), 0) << rung.name << out;
+    }
+  }
 }
 
 double error(const OpCase& c, const Kernels& kernels) {

@@ -80,7 +80,7 @@ bool run_addr2line(std::FILE* input, std::FILE* output) {
 }
 
 bool is_portable_layer(const std::string& file) {
-  for (const char* part : {"kernels/simt/host_", "kernels/simt/executor.h", "/include/c++/"}) {
+  for (const char* part : {"kernels/simt/host_", "kernels/simt/executor.h", "kernels/simt/mma.h", "/include/c++/"}) {
     if (file.find(part) != std::string::npos) return true;
   }
   return false;

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "kernels/simt/mma.h"
 #include "kernels/simt/simt.h"
 
 namespace gemel::GEMEL_DEVICE {
@@ -82,6 +83,20 @@ __global__ void tile_refilled_kernel(Given g) {
     if constexpr (Sound) __syncthreads();
   }
   g.out[t] = sum;
+}
+
+// ldmatrix reads the rows that the lanes name, not their own.
+template <bool Sound>
+__global__ void ldmatrix_before_barrier_kernel(Given g) {
+  SIMT_SHARED(float4, rows, [kThreads]);
+  const int t = threadIdx.x;
+  rows[t] = make_float4(0, 0, 0, 0);
+  __syncthreads();
+  store4(&rows[t].x, make_float4(g.in[t], 0, 0, 0));  // <- ldmatrix_before_barrier
+  if constexpr (Sound) __syncthreads();
+  std::uint32_t fragment[4];
+  load_matrices(&rows[t ^ 32], fragment);  // <- ldmatrix_before_barrier
+  g.out[t] = __uint_as_float(fragment[0]);
 }
 
 // The sum of a tree whose last step comes too early.
@@ -309,6 +324,7 @@ std::span<const Broken> broken_kernels() {
       entry(Kind::race, {ONE_BLOCK(syncwarp_for_barrier)}),
       entry(Kind::race, {ONE_BLOCK(shuffle_for_syncwarp)}),
       entry(Kind::race, {ONE_BLOCK(tile_refilled)}),
+      entry(Kind::race, {ONE_BLOCK(ldmatrix_before_barrier)}),
       entry(Kind::race, {ONE_BLOCK(tree_sum)}),
       entry(Kind::race, {SIZED(struct_copy, 8)}),
       entry(Kind::race, {SIZED(struct_copy, 16)}),

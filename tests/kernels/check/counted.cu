@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/kernels/check/counted.h"
 
+#include "kernels/simt/mma.h"
 #include "kernels/simt/simt.h"
 
 namespace gemel::GEMEL_DEVICE {
@@ -41,6 +42,16 @@ __global__ void shared_broadcast_kernel(float* out) {
   out[t] = words[7];
 }
 
+__global__ void load_matrices_kernel(float* out, int stride) {
+  SIMT_SHARED(float4, rows, [256]);
+  const int t = threadIdx.x;
+  rows[t * stride] = float4{};
+  __syncwarp();
+  std::uint32_t fragment[4];
+  load_matrices(&rows[t * stride], fragment);
+  out[t] = __uint_as_float(fragment[0]);
+}
+
 __global__ void loop_kernel(const float* in, float* out) {
   const int t = threadIdx.x;
   float sum = 0;
@@ -65,6 +76,7 @@ void count_shared(float* out, int stride) { launch<shared_kernel<float, 1024>>({
 void count_shared2(float* out, int stride) { launch<shared_kernel<float2, 1024>>({1, 32}, out, stride); }
 void count_shared4(float* out, int stride) { launch<shared_kernel<float4, 512>>({1, 32}, out, stride); }
 void count_shared_broadcast(float* out) { launch<shared_broadcast_kernel>({1, 32}, out); }
+void count_load_matrices(float* out, int stride) { launch<load_matrices_kernel>({1, 32}, out, stride); }
 void count_loop(const float* in, float* out) { launch<loop_kernel>({1, 32}, in, out); }
 void count_twice(const float* in, float* out) { launch<twice_kernel>({2, 32}, in, out); }
 

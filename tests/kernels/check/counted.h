@@ -14,10 +14,11 @@ void count_load4(const float* in, float* out, int stride);  // float4 number t *
 void count_half_warp(const float* in, float* out);          // lanes below 16 load
 // Lane t stores word t * stride of shared memory.
 void count_shared(float* out, int stride);
-void count_shared2(float* out, int stride);     // float2 number t * stride
-void count_shared4(float* out, int stride);     // float4 number t * stride
-void count_shared_broadcast(float* out);        // all lanes load one word
-void count_loop(const float* in, float* out);   // 3 rows of 32, a barrier after each
-void count_twice(const float* in, float* out);  // two blocks load the same 128 bytes
+void count_shared2(float* out, int stride);        // float2 number t * stride
+void count_shared4(float* out, int stride);        // float4 number t * stride
+void count_shared_broadcast(float* out);           // all lanes load one word
+void count_load_matrices(float* out, int stride);  // row t is float4 number t * stride
+void count_loop(const float* in, float* out);      // 3 rows of 32, a barrier after each
+void count_twice(const float* in, float* out);     // two blocks load the same 128 bytes
 
 }  // namespace gemel::check

@@ -121,6 +121,19 @@ TEST_F(CountersTest, SharedWavefrontsAreTheFullestBanksWords) {
   EXPECT_EQ(only(only_kernel(), Space::shared, Act::write).wavefronts, 1u);  // a padded column
 }
 
+// A matrix of 8 rows of 16 bytes a wavefront, if their banks differ.
+TEST_F(CountersTest, LoadsOfMatricesAreWideSharedAccesses) {
+  for (const auto& [stride, wavefronts] : {std::pair(1, 4u), std::pair(2, 8u), std::pair(5, 4u), std::pair(8, 32u)}) {
+    count_load_matrices(out, stride);
+    const AccessCounters load = only(only_kernel(), Space::shared, Act::read);
+    EXPECT_EQ(load.requests, 1u);
+    EXPECT_EQ(load.lanes, 32u);
+    EXPECT_EQ(load.bytes, 16u);
+    EXPECT_EQ(load.ideal_wavefronts, 4u);
+    EXPECT_EQ(load.wavefronts, wavefronts) << "stride " << stride;
+  }
+}
+
 TEST_F(CountersTest, WideSharedAccessesGoByHalvesAndQuartersOfTheWarp) {
   for (const auto& [stride, wavefronts] : {std::pair(1, 2u), std::pair(2, 4u), std::pair(16, 32u)}) {
     count_shared2(out, stride);
