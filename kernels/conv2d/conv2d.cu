@@ -5,8 +5,8 @@
 
 #include "kernels/conv2d/first_layer.cuh"
 #include "kernels/conv2d/implicit_gemm.h"
-#include "kernels/conv2d/mma_rung.h"
 #include "kernels/conv2d/passes.cuh"
+#include "kernels/conv2d/rung_of.h"
 #include "kernels/conv2d/rungs.h"
 
 namespace gemel::GEMEL_DEVICE {

@@ -20,7 +20,7 @@
 // Numerics  f32; the sums of fprop, bit for bit, and then those of activation and pool2d: fused or not is the same.
 // Edge      NaN is a maximum and stays NaN under ReLU; where y is NaN the gradient passes. Images without a window
 //           (P or Q is 1) launch nothing; their gradients are 0. argmax may be null without pool; b, db, dx may be null.
-// Used by   the table, where no first layer's kernels pay (06_first_layer.cu: those need no dz).
+// Used by   the table, where no first layer's kernels pay (07_first_layer.cu: those need no dz).
 //           dz is written out for the products: they read an element R*S times (dgrad) or once a tile of columns (wgrad),
 //           and would read 9 bytes, of dy, y and argmax, in place of its 4.    Tests tests/reference/conv_block.cpp
 #include <algorithm>
@@ -28,7 +28,7 @@
 
 #include "kernels/conv2d/block_forward.cuh"
 #include "kernels/conv2d/implicit_gemm.h"
-#include "kernels/conv2d/mma_rung.h"
+#include "kernels/conv2d/rung_of.h"
 #include "kernels/conv2d/rungs.h"
 #include "kernels/gemm/tile_product.cuh"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// How a first layer is cut into blocks (06_first_layer.cu): the choices made on the host, none of which depends on the
+// How a first layer is cut into blocks (07_first_layer.cu): the choices made on the host, none of which depends on the
 // batch, and whether a shape is served at all.
 #pragma once
 
@@ -160,7 +160,7 @@ inline WgradPlan wgrad_plan(const Conv2dShape& s) {
   return best;
 }
 
-// Whether the kernels of 06_first_layer.cu can compute this shape: pixels that cannot be read 16 bytes at a time, and
+// Whether the kernels of 07_first_layer.cu can compute this shape: pixels that cannot be read 16 bytes at a time, and
 // filters that fit shared memory beside the part of an image that a block works on.
 inline bool serves(const Conv2dShape& s) {
   return s.c < 4 && s.p() > 0 && s.q() > 0 && forward_plan(s, s.p(), s.q()).groups != 0 && wgrad_plan(s).groups != 0;

@@ -8,7 +8,9 @@
 
 #include "kernels/conv2d/first_layer.cuh"
 #include "kernels/conv2d/implicit_gemm.h"
-#include "kernels/conv2d/mma_rung.h"
+#include "kernels/conv2d/rung_of.h"
+#include "kernels/gemm/mma_product.cuh"
+#include "kernels/gemm/tile_product.cuh"
 
 namespace gemel::GEMEL_DEVICE {
 
@@ -36,10 +38,11 @@ std::span<const Conv2dRung> conv2d_rungs() {
        conv2d_direct::wgrad, nullptr, nullptr},
       {"02_implicit_gemm", Math::fp32, conv2d_scratch, conv2d_implicit_gemm::fprop, conv2d_implicit_gemm::dgrad,
        conv2d_implicit_gemm::wgrad, conv2d_implicit_gemm::block_forward, nullptr},
-      rung_of<Conv2dMmaRung<Math::tf32>>("03_tf32", Math::tf32),
-      rung_of<Conv2dMmaRung<Math::tf32x3>>("04_tf32x3", Math::tf32x3),
-      rung_of<Conv2dBf16Rung>("05_bf16", Math::bf16),
-      {"06_first_layer", Math::fp32, conv2d_scratch, conv2d_first_layer::fprop, conv2d_implicit_gemm::dgrad,
+      rung_of<Conv2dRungOf<gemm::RegisterTiles<gemm::Staging::async>>>("03_async", Math::fp32),
+      rung_of<Conv2dRungOf<gemm::MmaTiles<Math::tf32>>>("04_tf32", Math::tf32),
+      rung_of<Conv2dRungOf<gemm::MmaTiles<Math::tf32x3>>>("05_tf32x3", Math::tf32x3),
+      rung_of<Conv2dBf16Rung>("06_bf16", Math::bf16),
+      {"07_first_layer", Math::fp32, conv2d_scratch, conv2d_first_layer::fprop, conv2d_implicit_gemm::dgrad,
        conv2d_first_layer::wgrad, conv2d_first_layer::block_forward, conv2d_first_layer::block_backward, 3},
   };
   return rungs;
@@ -53,7 +56,7 @@ const Conv2dRung& conv2d_rung(Math math) {
 const Conv2dRung& conv2d_rung_for(Math math, const Conv2dShape& s) {
   const bool is_first_layer = first_layer::pays(s);
   if (math != Math::fp32 && !is_first_layer) return conv2d_rung(math);
-  const char* name = is_first_layer ? "06_first_layer" : "02_implicit_gemm";
+  const char* name = is_first_layer ? "07_first_layer" : "02_implicit_gemm";
   const std::span<const Conv2dRung> rungs = conv2d_rungs();
   return *std::find_if(rungs.begin(), rungs.end(),
                        [&](const Conv2dRung& rung) { return name == std::string_view(rung.name); });

@@ -17,6 +17,7 @@
 #include <cmath>
 
 #include "kernels/distance/distance_tile.cuh"
+#include "kernels/distance/rungs.h"
 #include "kernels/entries.h"
 #include "kernels/simt/simt.h"
 
@@ -51,6 +52,7 @@ SIMT_CONTRACT(pairwise_tiled_kernel, .sectors = 1.65, .loads = 8.1, .stores = 4.
 
 void pairwise_distance(Queue queue, int n, int m, int d, const float* a, const float* b, bool squared,
                        float* distance) {
+  if (queue.math != Math::fp32) return pairwise_distance_mma(queue, n, m, d, a, b, squared, distance);
   const int column_tiles = (m + kTile - 1) / kTile, row_tiles = (n + kTile - 1) / kTile;
   const LaunchConfig config{.grid = static_cast<unsigned>(column_tiles) * static_cast<unsigned>(row_tiles),
                             .block = kThreads,

@@ -13,6 +13,7 @@ std::span<const PairwiseDistanceRung> pairwise_distance_rungs() {
   static constexpr PairwiseDistanceRung rungs[] = {
       {"01_direct", pairwise_distance_direct},
       {"02_tiled", pairwise_distance},
+      {"03_tf32x3", pairwise_distance_mma},
   };
   return rungs;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <type_traits>
 
 #include "kernels/kernels.h"
 
@@ -26,5 +27,12 @@ std::span<const PairwiseDistanceRung> pairwise_distance_rungs();
 namespace cuda {
 std::span<const PairwiseDistanceRung> pairwise_distance_rungs();
 }
+
+#if defined(GEMEL_DEVICE)
+// Of the device that a kernel file is compiled for, which may be the instrument's.
+namespace GEMEL_DEVICE {
+std::remove_pointer_t<decltype(Kernels::pairwise_distance)> pairwise_distance_mma;  // 03_tf32x3.cu
+}
+#endif
 
 }  // namespace gemel

@@ -8,7 +8,7 @@
 // Traffic   4 bytes read and 2 written an element: bound by memory. A product saves 2 bytes as often as it reads one: R*S
 //           times an image's in a convolution, once a tile of columns.
 // Numerics  to nearest, ties to even.
-// Used by   linear/06_bf16.cu, conv2d/05_bf16.cu.    Tests as theirs.
+// Used by   linear/06_bf16.cu, conv2d/06_bf16.cu.    Tests as theirs.
 #include "kernels/gemm/bf16_copies.cuh"
 
 #include "kernels/gemm/product.cuh"

@@ -237,14 +237,13 @@ __device__ __forceinline__ void multiply_stage(const Spot& spot, A& a, B& b, Mma
   }
 }
 
+// The block's tile, of those of the product.
 template <class T, Math kMath, class P>
-__global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __grid_constant__ P product) {
+__device__ __forceinline__ void multiply_mma_tile(const P& product, int first_row, int first_column,
+                                                  MmaStages<T, P>& stages) {
   using A = decltype(product.a);
   using B = decltype(product.b);
-  auto& stages = shared_storage<MmaStages<T, P>>();
-  const int thread = static_cast<int>(threadIdx.x), tile = static_cast<int>(blockIdx.x);
-  const int tiles_across = (product.columns + T::kColumns - 1) / T::kColumns;
-  const int first_row = tile / tiles_across * T::kRows, first_column = tile % tiles_across * T::kColumns;
+  const int thread = static_cast<int>(threadIdx.x);
   using Spot = MmaSpot<T, kTransposed<A>, kTransposed<B>>;
   const Spot spot(thread);
   const AsyncCarrier<T, A, T::kRows, true> a(product.a, first_row, thread);
@@ -283,6 +282,13 @@ __global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __gri
       }
     }
   });
+}
+
+template <class T, Math kMath, class P>
+__global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __grid_constant__ P product) {
+  const int tile = static_cast<int>(blockIdx.x), across = (product.columns + T::kColumns - 1) / T::kColumns;
+  multiply_mma_tile<T, kMath>(product, tile / across * T::kRows, tile % across * T::kColumns,
+                              shared_storage<MmaStages<T, P>>());
 }
 SIMT_CONTRACT(mma_product_kernel, .sectors = 1.71, .conflicts = 1.3, .loads = 46, .stores = 6.5, .registers = 255);
 

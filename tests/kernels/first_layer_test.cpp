@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the first layer's kernels (kernels/conv2d/06_first_layer.cu) promise beyond OpCases: forward has the bits of the
+// What the first layer's kernels (kernels/conv2d/07_first_layer.cu) promise beyond OpCases: forward has the bits of the
 // implicit GEMM, and the table uses them where they pay.
 #include <gtest/gtest.h>
 
@@ -44,7 +44,7 @@ TEST(FirstLayer, ForwardHasTheBitsOfTheImplicitGemm) {
   for (const OpCase& c : all_cases(Depth::quick)) {
     const bool forward = c.op == "conv2d_fprop" || c.op == "conv_block_forward";
     if (!forward || c.channels == 0 || c.channels > 3 || ends_with(c.shape, "NaN")) continue;
-    EXPECT_TRUE(same_bits(c, rung("06_first_layer"), rung("02_implicit_gemm"))) << c.op << " " << c.shape;
+    EXPECT_TRUE(same_bits(c, rung("07_first_layer"), rung("02_implicit_gemm"))) << c.op << " " << c.shape;
     ++compared;
   }
   EXPECT_GE(compared, 40);
@@ -58,7 +58,7 @@ TEST(FirstLayer, IsTheTablesWhereItPays) {
     const bool large = c.shape.rfind("n=2 31x33x1 -> 20 @5x5", 0) == 0,
                small = c.shape.rfind("n=1 5x5x3 -> 31", 0) == 0;
     if (!large && !small) continue;
-    EXPECT_TRUE(same_bits(c, simt::kernels(), rung(large ? "06_first_layer" : "02_implicit_gemm"))) << c.shape;
+    EXPECT_TRUE(same_bits(c, simt::kernels(), rung(large ? "07_first_layer" : "02_implicit_gemm"))) << c.shape;
     EXPECT_FALSE(large && same_bits(c, simt::kernels(), rung("02_implicit_gemm"))) << c.shape;
     ++(large ? pays : does_not);
   }
@@ -75,7 +75,7 @@ std::vector<float> values(std::size_t count, int seed) {
 
 // Never written out, dz gives the bits that it gives written out.
 TEST(FirstLayer, TheBlocksGradientIsThatOfItsDz) {
-  const Kernels k = rung("06_first_layer");
+  const Kernels k = rung("07_first_layer");
   const Conv2dShape s{.n = 3, .h = 33, .w = 30, .c = 3, .k = 21, .r = 5, .s = 4, .pad_h = 1};
   for (const int filters : {20, 21}) {
     for (const bool relu : {false, true}) {

@@ -133,17 +133,47 @@ TEST(TensorCores, ThreeProductsOfTf32AreAsGoodAsF32) {
   }
 }
 
+// Of the rungs of linear and conv2d, by the case's op.
+bool is_rung_of(const Table& table, const OpCase& c) {
+  const bool linear = table.name.rfind("simt_linear_0", 0) == 0;
+  if (!linear && table.name.rfind("simt_conv2d_0", 0) != 0) return false;
+  return c.op.rfind(linear ? "linear_" : "conv2d_", 0) == 0;
+}
+
+std::vector<OpCase> cases_of_several_stages() {
+  std::vector<OpCase> cases = cases_of("linear_", "n=2 1200 -> 516");
+  for (const OpCase& c : cases_of("conv2d_", "n=2 9x8x64 -> 68")) cases.push_back(c);
+  return cases;
+}
+
 TEST(TensorCores, CopiesMayComeEarlyOrLate) {
+  int compared = 0;
   for (const Table& table : tables()) {
-    if (table.name.rfind("simt_linear_0", 0) != 0) continue;
-    for (const OpCase& c : cases_of("linear_", "n=2 1200 -> 516")) {
+    for (const OpCase& c : cases_of_several_stages()) {
+      if (!is_rung_of(table, c)) continue;
       const std::vector<double> late = bits(c, table.kernels, Math::fp32);
       simt::async_copies_early = true;
       const std::vector<double> early = bits(c, table.kernels, Math::fp32);
       simt::async_copies_early = false;
       EXPECT_TRUE(same_bits(late, early)) << table.name << " " << c.op;
+      ++compared;
     }
   }
+  EXPECT_GE(compared, 3 * (6 + 6));
+}
+
+TEST(AsynchronousRungs, HaveTheBitsOfTheRungBelow) {
+  const Kernels table = simt::kernels();
+  int compared = 0;
+  for (const Table& rung : tables()) {
+    if (rung.name.find("03_async") == std::string::npos) continue;
+    for (const OpCase& c : cases_of_several_stages()) {
+      if (!is_rung_of(rung, c)) continue;
+      EXPECT_TRUE(same_bits(bits(c, rung.kernels, Math::fp32), bits(c, table, Math::fp32))) << c.op;
+      ++compared;
+    }
+  }
+  EXPECT_EQ(compared, 6);
 }
 
 }  // namespace

@@ -160,8 +160,9 @@ void add_bench(CLI::App& program, Action& action) {
   command->add_option("--json", options->json, "write the figures to this file too")->type_name("FILE");
   command->add_option("--html", options->html, "write a page: the roofline, and a bar for each case")
       ->type_name("FILE");
-  command->add_flag("--rungs", options->rungs,
-                    "on simt and cuda: also every rung of the ladders of convolution and fully connected layers");
+  command->add_flag(
+      "--rungs", options->rungs,
+      "on simt and cuda: also every rung of the ladders of convolutions, fully connected layers and distances");
   command->add_flag("--quick", options->quick,
                     "one shape of each operation and two small training steps, under a minute");
   command

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The rungs on tensor cores, declared for the list of rungs: those whose factors are f32 in memory, defined in
-// mma_rung.cuh and instantiated in 03_tf32.cu and 04_tf32x3.cu, and 05_bf16.cu.
+// Rungs declared for the list of rungs: those that are passes.cuh and block_forward.cuh on their own tiles, defined in
+// rung_of.cuh and instantiated in the rung's file, and 06_bf16.cu.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace gemel::GEMEL_DEVICE {
 
-template <Math kMath>
-struct Conv2dMmaRung {
+template <class Tiles>
+struct Conv2dRungOf {
   static Entry<&Kernels::conv2d_fprop> fprop;
   static Entry<&Kernels::conv2d_dgrad> dgrad;
   static Entry<&Kernels::conv2d_wgrad> wgrad;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// conv2d, rung 6: layers on the image itself (C = 1, 2, 3), whose pixels are no whole 16 bytes. Sums directly in registers,
+// conv2d, rung 7: layers on the image itself (C = 1, 2, 3), whose pixels are no whole 16 bytes. Sums directly in registers,
 // from the part of an image that a block sees in shared memory, instead of a product of tiles that are gathered float by
 // float.
 //

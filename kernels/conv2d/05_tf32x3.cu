@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// conv2d, rung 4: implicit GEMM on tensor cores, with f32's accuracy: three products of TF32 for one.
+// conv2d, rung 5: implicit GEMM on tensor cores, with f32's accuracy: three products of TF32 for one.
 //
 // Formulas, shapes, edge cases: 02_implicit_gemm.cu, and conv_block.cu for bias, ReLU and 2x2 max-pool in the epilogue.
 // Mapping   kernels/gemm/mma_product.cuh: 128 x 64 results a block, else 64 x 64, and 128 x 32 for up to 32 filters
@@ -15,10 +15,11 @@
 // Numerics  as linear/05_tf32x3.cu.
 // Used by   the tables of conv2d and conv_block where the queue's Math is tf32x3. Tests tests/reference/conv2d.cpp,
 //           tests/reference/conv_block.cpp, tests/kernels/mma_rungs_test.cpp
-#include "kernels/conv2d/mma_rung.cuh"
+#include "kernels/conv2d/rung_of.cuh"
+#include "kernels/gemm/mma_product.cuh"
 
 namespace gemel::GEMEL_DEVICE {
 
-template struct Conv2dMmaRung<Math::tf32x3>;
+template struct Conv2dRungOf<gemm::MmaTiles<Math::tf32x3>>;
 
 }  // namespace gemel::GEMEL_DEVICE

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// conv2d, rung 3: implicit GEMM on tensor cores, factors rounded to TF32, sums in f32.
+// conv2d, rung 4: implicit GEMM on tensor cores, factors rounded to TF32, sums in f32.
 //
 // Formulas, shapes, edge cases: 02_implicit_gemm.cu, and conv_block.cu for bias, ReLU and 2x2 max-pool in the epilogue.
 // Mapping   kernels/gemm/mma_product.cuh: 128 x 128 results a block, else 64 x 64, and 128 x 32 for up to 32 filters
@@ -15,10 +15,11 @@
 // Numerics  a product is within 2^-10 of the exact one; where two of a window are that close, the argmax may differ.
 // Used by   the tables of conv2d and conv_block where the queue's Math is tf32. Tests tests/reference/conv2d.cpp,
 //           tests/reference/conv_block.cpp, tests/kernels/mma_rungs_test.cpp
-#include "kernels/conv2d/mma_rung.cuh"
+#include "kernels/conv2d/rung_of.cuh"
+#include "kernels/gemm/mma_product.cuh"
 
 namespace gemel::GEMEL_DEVICE {
 
-template struct Conv2dMmaRung<Math::tf32>;
+template struct Conv2dRungOf<gemm::MmaTiles<Math::tf32>>;
 
 }  // namespace gemel::GEMEL_DEVICE

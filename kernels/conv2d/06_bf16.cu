@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// conv2d, rung 5: implicit GEMM on tensor cores, factors rounded to BF16, sums in f32.
+// conv2d, rung 6: implicit GEMM on tensor cores, factors rounded to BF16, sums in f32.
 //
 // Formulas, shapes, edge cases: 02_implicit_gemm.cu, and conv_block.cu for bias, ReLU and 2x2 max-pool in the epilogue.
 // Mapping   kernels/gemm/bf16_copies.cu writes both factors as BF16 to scratch, channels and filters padded to multiples of
@@ -19,8 +19,8 @@
 #include <algorithm>
 
 #include "kernels/conv2d/block_forward.cuh"
-#include "kernels/conv2d/mma_rung.h"
 #include "kernels/conv2d/passes.cuh"
+#include "kernels/conv2d/rung_of.h"
 #include "kernels/gemm/bf16_copies.cuh"
 #include "kernels/gemm/mma_product.cuh"
 
