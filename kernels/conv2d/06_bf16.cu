@@ -48,7 +48,6 @@ Bf16Source copy_of_filters(const Conv2dShape& s, const float* w) {
   const int taps = s.r * s.s;
   return {w, s.k * taps, s.c, bf16_pitch(s.k) * taps};
 }
-std::size_t bytes_of(const Bf16Source& source) { return bf16_bytes(source.rows_to, source.columns); }
 
 ConvBlock pad_channels(ConvBlock b) {
   b.conv = pad_channels(b.conv);
@@ -58,14 +57,14 @@ ConvBlock pad_channels(ConvBlock b) {
 }  // namespace
 
 std::size_t Conv2dBf16Rung::block_scratch(const ConvBlock& b) {
-  const std::size_t copies = bytes_of(copy_of_x(b.conv, nullptr)) + bytes_of(copy_of_filters(b.conv, nullptr));
+  const std::size_t copies = bf16_bytes(copy_of_x(b.conv, nullptr)) + bf16_bytes(copy_of_filters(b.conv, nullptr));
   return copies + block_forward::forward_plan(pad_channels(b)).scratch_bytes;
 }
 
 std::size_t Conv2dBf16Rung::passes_scratch(const Conv2dShape& s) {
   if (s.n == 0) return 0;
-  const std::size_t x = bytes_of(copy_of_x(s, nullptr)), dy = bytes_of(copy_of_dy(s, nullptr)),
-                    w = bytes_of(copy_of_filters(s, nullptr));
+  const std::size_t x = bf16_bytes(copy_of_x(s, nullptr)), dy = bf16_bytes(copy_of_dy(s, nullptr)),
+                    w = bf16_bytes(copy_of_filters(s, nullptr));
   const Conv2dShape padded = pad_channels(s);
   const auto filters = std::size_t{sizeof(float)} * static_cast<std::size_t>(s.k) * filter_size(padded);
   const int slices = ceil_divide(positions(s), conv2d_passes::wgrad_slice(padded));

@@ -16,6 +16,7 @@
 // Rung 2 reads each row of a tile once for 64 pairs.
 #include <cmath>
 
+#include "kernels/distance/direct.cuh"
 #include "kernels/entries.h"
 #include "kernels/simt/simt.h"
 
@@ -29,13 +30,7 @@ __global__ void pairwise_direct_kernel(int n, int m, int d, int column_tiles, co
   const int i = blockIdx.x / column_tiles * kRows + threadIdx.y;
   const int j = blockIdx.x % column_tiles * kColumns + threadIdx.x;
   if (i >= n || j >= m) return;
-  const float* row_a = a + std::size_t(i) * d;
-  const float* row_b = b + std::size_t(j) * d;
-  float sum = 0;
-  for (int k = 0; k < d; ++k) {
-    const float difference = row_a[k] - row_b[k];
-    sum += difference * difference;
-  }
+  const float sum = squared_difference(d, a + std::size_t(i) * d, b + std::size_t(j) * d);
   distance[std::size_t(i) * m + j] = squared ? sum : sqrtf(sum);
 }
 SIMT_CONTRACT(pairwise_direct_kernel, .sectors = 6.7, .loads = 2140);

@@ -7,17 +7,16 @@
 //
 // Shapes     a (N,D), b (M,D), distance (N,M).
 // Mapping    kernels/gemm/mma_product.cuh: 128 x 64 pairs a block of 8 warps where these fill the device, else 64 x 64 by
-//            4 warps. Before, a warp a row sums the squares of the block's rows of a and b into shared memory; after, a
+//            4 warps, and 128 x 32 for up to 32 columns. Before, a warp a row sums the squares of the block's rows of a and b into shared memory; after, a
 //            thread that finds a distance below the limit computes it by itself from memory.
 // Shared     as linear/05_tf32x3.cu, and a float a row.
-// Registers  sm_80, sm_90a: 191-193, 217-218 for rows copied float by float; no spills.
+// Registers  sm_80, sm_90a: 149-197, up to 218 for rows copied float by float; no spills.
 // Traffic    2 N M D FLOPs, three products of TF32 each, and 4 N M bytes written; a tile reads its rows twice, for the
 //            squares and for the products. Predicted for D = 128 on an H100: 6.3 MFLOP of TF32 a tile of 128 x 64, 8 us
 //            of a multiprocessor, beside 5 us of L2: bound by the tensor cores, at twice what fp32 products allow
 //            (torch.cdist). Rung 2, 3 FLOPs a pair and column in fp32, is slower than those. Rows that are all close by
 //            comparison with their length are computed twice, the second time slowly. Not yet run on a GPU.
-// Numerics   docs/numerics.md. Relative error of a kept squared distance below (D / 16 + 54) 2^-19, in practice some
-//            2^-16: 3 * 2^-22 of the squares from the products, 32 + D / 32 roundings of their sum, D / 32 + 7 of the
+// Numerics   docs/numerics.md. Relative error of a kept squared distance below (D / 16 + 54) 2^-19: 3 * 2^-22 of the squares from the products, 32 + D / 32 roundings of their sum, D / 32 + 7 of the
 //            squares', 3 of the last, all 32 times larger beside what they leave. Of another one (D + 2) 2^-24. Equal rows
 //            are exactly 0 apart. A pair depends on its two rows alone; it is not symmetric to the bit.
 // Edges      N or M 0 launches nothing; rows of any D (16-byte copies where D is a multiple of 4). NaN and infinite
@@ -26,6 +25,7 @@
 //            Tests tests/reference/distance.cpp, tests/kernels/distance_bounds_test.cpp
 #include <cmath>
 
+#include "kernels/distance/direct.cuh"
 #include "kernels/distance/rungs.h"
 #include "kernels/gemm/mma_product.cuh"
 #include "kernels/simt/reduce.cuh"
@@ -34,8 +34,6 @@ namespace gemel::GEMEL_DEVICE {
 namespace {
 
 using namespace gemm;
-
-constexpr float kDirectBelow = 1.0f / 32;
 
 // Distances of 4 x 4 pairs from their products.
 struct PairEnd {
@@ -46,16 +44,6 @@ struct PairEnd {
   const float *row_squares, *column_squares;  // of the block's tile, in shared memory
   int first_row, first_column;
 
-  __device__ __forceinline__ float direct(int i, int j) const {
-    const float *x = a + static_cast<std::int64_t>(i) * d, *y = b + static_cast<std::int64_t>(j) * d;
-    float sum = 0;
-    for (int k = 0; k < d; ++k) {
-      const float difference = x[k] - y[k];
-      sum += difference * difference;
-    }
-    return sum;
-  }
-
   __device__ __forceinline__ void finish(int i, int j, const float (&products)[4][4]) const {
     SIMT_UNROLL_REGISTERS
     for (int r = 0; r < 4; ++r) {
@@ -65,7 +53,9 @@ struct PairEnd {
       for (int c = 0; c < 4; ++c) {
         const float squares = row_squares[i + r - first_row] + column_squares[j + c - first_column];
         float d2 = squares - 2 * products[r][c];
-        if (!(d2 >= kDirectBelow * squares) && j + c < m) d2 = direct(i + r, j + c);
+        if (!(d2 >= kDirectBelow * squares) && j + c < m) {
+          d2 = squared_difference(d, a + std::size_t(i + r) * d, b + std::size_t(j + c) * d);
+        }
         results[c] = squared ? d2 : sqrtf(d2);
       }
       float* to = distance + static_cast<std::int64_t>(i + r) * m + j;
@@ -122,14 +112,6 @@ __global__ void __launch_bounds__(T::kThreads, 1)
 }
 SIMT_CONTRACT(pairwise_mma_kernel, .loads = 16, .registers = 218);
 
-template <class T, int Vector>
-void launch_tiles(Queue queue, const PairProduct<Vector>& product) {
-  const auto tiles = static_cast<unsigned>(tiles_in<T>(product.rows, product.columns));
-  launch<pairwise_mma_kernel<T, Vector>>(
-      {.grid = dim3(tiles), .block = dim3(T::kThreads), .shared_bytes = sizeof(PairShared<T, Vector>), .queue = queue},
-      product);
-}
-
 template <int Vector>
 void distances(Queue queue, int n, int m, int d, const float* a, const float* b, bool squared, float* distance) {
   const PairEnd end{.a = a,
@@ -152,11 +134,13 @@ void distances(Queue queue, int n, int m, int d, const float* a, const float* b,
                                     .bias = nullptr,
                                     .slice = slice_length(d),
                                     .epilogue = end};
-  using Large = MmaTile<128, 64, 32, 32, 32, 3>;
-  if constexpr (Vector == 4) {
-    if (2 * tiles_in<Large>(n, m) >= kBlocksToFill) return launch_tiles<Large, Vector>(queue, product);
-  }
-  launch_tiles<MmaTile<64, 64, 32, 32, 32, 3>, Vector>(queue, product);
+  MmaTiles<Math::tf32x3>::choose(product, 1, [&]<class T>(unsigned tiles) {
+    launch<pairwise_mma_kernel<T, Vector>>({.grid = dim3(tiles),
+                                            .block = dim3(T::kThreads),
+                                            .shared_bytes = sizeof(PairShared<T, Vector>),
+                                            .queue = queue},
+                                           product);
+  });
 }
 
 }  // namespace

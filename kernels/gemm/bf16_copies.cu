@@ -64,8 +64,8 @@ SIMT_CONTRACT(bf16_copies_kernel, .sectors = 1.1, .loads = 1.1, .stores = 1.1);
 }  // namespace
 
 Bf16Factors::Bf16Factors(Queue& queue, const Bf16Source& left, const Bf16Source& right) {
-  const std::size_t first = bf16_bytes(left.rows_to, left.columns);
-  const std::size_t both = first + bf16_bytes(right.rows_to, right.columns);
+  const std::size_t first = bf16_bytes(left);
+  const std::size_t both = first + bf16_bytes(right);
   auto* front = reinterpret_cast<std::uint8_t*>(scratch_floats(queue, both));
   auto *to_a = reinterpret_cast<Bf16*>(front), *to_b = reinterpret_cast<Bf16*>(front + first);
   const Bf16Job job_a(left, to_a), job_b(right, to_b);

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 #include "kernels/gemm/operands.cuh"
 #include "kernels/queue.h"
@@ -20,8 +19,10 @@ struct Bf16Source {
   int rows, columns, rows_to;
 };
 
-inline std::size_t bf16_bytes(std::int64_t rows, int columns) {
-  const auto bytes = static_cast<std::size_t>(rows) * static_cast<std::size_t>(bf16_pitch(columns)) * sizeof(Bf16);
+// Of the copy.
+inline std::size_t bf16_bytes(const Bf16Source& source) {
+  const auto rows = static_cast<std::size_t>(source.rows_to);
+  const std::size_t bytes = rows * static_cast<std::size_t>(bf16_pitch(source.columns)) * sizeof(Bf16);
   return (bytes + 255) / 256 * 256;  // what comes after it is aligned
 }
 

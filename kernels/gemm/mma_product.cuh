@@ -292,27 +292,43 @@ __global__ void __launch_bounds__(T::kThreads, 1) mma_product_kernel(const __gri
 }
 SIMT_CONTRACT(mma_product_kernel, .sectors = 1.71, .conflicts = 1.3, .loads = 46, .stores = 6.5, .registers = 255);
 
-// Queues a product; its slices to `product.partial` where `slices` > 1. Which tile does not change the result. Operands
-// fetched float by float hold too many addresses for the large one. The narrow tile is for up to 32 filters: columns of
-// fprop and dgrad, rows of wgrad (whose left factor is not along the depth).
+// The tiles of a product and their choice, which does not change the result. Operands fetched float by float hold too many
+// addresses for the large one. The narrow tile is for up to 32 filters: columns of fprop and dgrad, rows of wgrad (whose
+// left factor is not along the depth).
 template <Math kMath>
 struct MmaTiles {
+  // Queues a product; its slices to `product.partial` where `slices` > 1.
   template <class P>
   static void launch(Queue queue, const P& product, int slices) {
+    choose(product, slices, [&]<class T>(unsigned tiles) {
+      GEMEL_DEVICE::launch<mma_product_kernel<T, kMath, P>>({.grid = dim3(tiles, 1, static_cast<unsigned>(slices)),
+                                                             .block = dim3(T::kThreads),
+                                                             .shared_bytes = sizeof(MmaStages<T, P>),
+                                                             .queue = queue},
+                                                            product);
+    });
+  }
+
+  // with<Tile>(tiles of the product)
+  template <class P, class With>
+  static void choose(const P& product, int slices, const With& with) {
     using A = decltype(product.a);
     constexpr bool kWhole = A::kVector != 1 && decltype(product.b)::kVector != 1;
     using Narrow = std::conditional_t<A::kAlongDepth, MmaTile<128, 32, kDepth, 32, kWhole ? 32 : 16, 3>,
                                       MmaTile<32, 128, kDepth, 32, 32, 3>>;
+    const auto use = [&]<class T>() {
+      with.template operator()<T>(static_cast<unsigned>(tiles_in<T>(product.rows, product.columns)));
+    };
     if (A::kAlongDepth ? product.columns <= Narrow::kColumns : product.rows <= Narrow::kRows) {
-      return launch_tiles<Narrow>(queue, product, slices);
+      return use.template operator()<Narrow>();
     }
     if constexpr (kWhole) {
       const bool fills = 2 * tiles_in<Large>(product.rows, product.columns) * slices >= kBlocksToFill;
       if (fills && product.rows > Small::kRows && product.columns > Large::kColumns / 2) {
-        return launch_tiles<Large>(queue, product, slices);
+        return use.template operator()<Large>();
       }
     }
-    launch_tiles<Small>(queue, product, slices);
+    use.template operator()<Small>();
   }
 
  private:
@@ -321,16 +337,6 @@ struct MmaTiles {
   // tf32x3 keeps the sums of a stage as well.
   using Large = MmaTile<128, kThrice ? 64 : 128, kDepth, kThrice ? 32 : 64, 32, 3>;
   using Small = MmaTile<64, 64, kDepth, 32, 32, 3>;
-
-  template <class T, class P>
-  static void launch_tiles(Queue queue, const P& product, int slices) {
-    const auto tiles = static_cast<unsigned>(tiles_in<T>(product.rows, product.columns));
-    GEMEL_DEVICE::launch<mma_product_kernel<T, kMath, P>>({.grid = dim3(tiles, 1, static_cast<unsigned>(slices)),
-                                                           .block = dim3(T::kThreads),
-                                                           .shared_bytes = sizeof(MmaStages<T, P>),
-                                                           .queue = queue},
-                                                          product);
-  }
 };
 
 }  // namespace gemel::GEMEL_DEVICE::gemm

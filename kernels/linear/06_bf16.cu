@@ -43,14 +43,13 @@ Bf16Source copy_of_x(const LinearShape& s, const float* x) { return {x, s.n, s.i
 Bf16Source copy_of_dy(const LinearShape& s, const float* dy) { return {dy, s.n, s.out, s.n}; }
 // As many rows as dy has columns: dgrad multiplies the two.
 Bf16Source copy_of_w(const LinearShape& s, const float* w) { return {w, s.out, s.in, bf16_pitch(s.out)}; }
-std::size_t bytes_of(const Bf16Source& source) { return bf16_bytes(source.rows_to, source.columns); }
 
 }  // namespace
 
 std::size_t LinearBf16Rung::passes_scratch(const LinearShape& s) {
   if (s.n == 0) return 0;
-  const std::size_t x = bytes_of(copy_of_x(s, nullptr)), dy = bytes_of(copy_of_dy(s, nullptr)),
-                    w = bytes_of(copy_of_w(s, nullptr));
+  const std::size_t x = bf16_bytes(copy_of_x(s, nullptr)), dy = bf16_bytes(copy_of_dy(s, nullptr)),
+                    w = bf16_bytes(copy_of_w(s, nullptr));
   const std::size_t partial = std::max(linear_passes::scratch(pad_in(s)), linear_passes::scratch(pad_out(s)));
   return std::max({x + w, dy + w, dy + x}) + partial;
 }

@@ -27,6 +27,7 @@
 // Edges      as contrastive_all.cu; equal rows: distance exactly 0. A NaN in a row: its pairs are computed again, so
 //            that pairs without it have their own distance.
 // Used by    contrastive_all.cu.    Tests tests/reference/contrastive.cpp
+#include "kernels/distance/direct.cuh"
 #include "kernels/gemm/mma_product.cuh"
 #include "kernels/loss/contrastive_all.cuh"
 #include "kernels/loss/pair_term.cuh"
@@ -39,7 +40,6 @@ using namespace gemm;
 
 constexpr int kWarps = kThreads / 32;
 constexpr int kGroups = kPullColumns / 32;  // of columns of de
-constexpr float kDirectBelow = 1.0f / 32;
 
 // What AsyncCarrier needs to know.
 struct PairTile {
@@ -77,15 +77,6 @@ __global__ void __launch_bounds__(kThreads)
   if (lane == 0) squares[row] = sum;
 }
 SIMT_CONTRACT(centred_rows_kernel, .sectors = 1.2, .loads = 2.3, .stores = 1.3);
-
-__device__ __forceinline__ float squared_difference(const float* __restrict__ a, const float* __restrict__ b, int d) {
-  float sum = 0;
-  for (int k = 0; k < d; ++k) {
-    const float difference = a[k] - b[k];
-    sum += difference * difference;
-  }
-  return sum;
-}
 
 // Sums of a warp's 16 rows i and the tile's rows j, 32 of these at a time, so that their fragments fit the registers.
 constexpr int kHalves = 2, kAcross = kRows / kHalves / 8;
@@ -237,7 +228,7 @@ __global__ void __launch_bounds__(kThreads)
           const float both = p.squares[i] + p.squares[j];
           float d2 = both - 2 * sum;
           if (!(d2 >= kDirectBelow * both)) {
-            d2 = squared_difference(p.e + std::size_t(i) * p.d, p.e + std::size_t(j) * p.d, p.d);
+            d2 = squared_difference(p.d, p.e + std::size_t(i) * p.d, p.e + std::size_t(j) * p.d);
           }
           term = pair_term<kVariant>(p.labels[i] == p.labels[j], p.margin, d2, sqrtf(d2));
         }
